@@ -1,0 +1,1 @@
+"""See what a convolutional network has learned."""

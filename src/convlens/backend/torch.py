@@ -1,0 +1,62 @@
+"""What PyTorch does its own way."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+def gradients(fn: Callable) -> Callable:
+    def with_gradients(x, *arguments):
+        x = x.detach().requires_grad_(True)
+        scores, rest = fn(x, *arguments)
+        last = len(scores) - 1
+        grads = [
+            torch.autograd.grad(score, x, retain_graph=number < last, materialize_grads=True)[0]
+            if score.requires_grad
+            else torch.zeros_like(x)
+            for number, score in enumerate(scores)
+        ]
+        return scores.detach(), _detached(rest), torch.stack(grads)
+
+    return with_gradients
+
+
+def _detached(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, dict):
+        return {key: _detached(part) for key, part in value.items()}
+    return type(value)(_detached(part) for part in value) if isinstance(value, tuple | list) else value
+
+
+def compiled(fn: Callable, variables: Any = ()) -> Callable:
+    return fn  # torch.compile was measured slower here than eager PyTorch, and takes a minute to start
+
+
+@contextmanager
+def forward_only() -> Iterator[None]:
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+@contextmanager
+def differentiable(model: Any) -> Iterator[None]:
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
+
+
+def versions() -> dict[str, str]:
+    return {"torch": torch.__version__}
+
+
+def device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
