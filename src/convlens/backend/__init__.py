@@ -4,6 +4,7 @@ The frameworks' modules all provide:
     gradients(fn): fn(x, *arguments) -> (scores, rest) becomes (x, *arguments) -> (scores, rest, grads), with the
         gradients (scores, *x.shape) of a vector of scores by x.
     compiled(fn, variables): the same function, traced once for each shape; `variables` are those that fn reads.
+    trace(fn, tensors): runs fn for what it notes on its way, computing as little as the framework allows.
     forward_only(): a context in which nothing is kept for gradients.
     differentiable(model): a context in which gradients by inputs work, whatever the caller or the model's flags
         say, and in which no gradient by weights is prepared.

@@ -27,6 +27,14 @@ def compiled(fn: Callable, variables: Sequence[Any] = ()) -> Callable:
     return lambda *arguments: pure([variable.value for variable in variables], *arguments)
 
 
+def trace(fn: Callable, tensors: Sequence[Any]) -> None:
+    def pure(*values):
+        with keras.StatelessScope():
+            fn(*values)
+
+    jax.eval_shape(pure, *tensors)  # without computing: every first operation would be compiled on its own
+
+
 @contextmanager
 def forward_only() -> Iterator[None]:
     yield

@@ -1,6 +1,6 @@
 """What TensorFlow does its own way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,10 @@ def gradients(fn: Callable) -> Callable:
 
 def compiled(fn: Callable, variables: Any = ()) -> Callable:
     return tf.function(fn, autograph=False)
+
+
+def trace(fn: Callable, tensors: Sequence[Any]) -> None:
+    fn(*tensors)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What PyTorch does its own way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,6 +33,10 @@ def _detached(value: Any) -> Any:
 
 def compiled(fn: Callable, variables: Any = ()) -> Callable:
     return fn  # torch.compile was measured slower here than eager PyTorch, and takes a minute to start
+
+
+def trace(fn: Callable, tensors: Sequence[Any]) -> None:
+    fn(*tensors)
 
 
 @contextmanager

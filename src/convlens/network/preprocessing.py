@@ -1,0 +1,101 @@
+"""From pixels to what a network was trained on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from convlens.errors import PreprocessingError, near
+
+CAFFE_MEAN = np.array([103.939, 116.779, 123.68], "float32")  # blue, green, red
+TORCH_MEAN = np.array([0.485, 0.456, 0.406], "float32")
+TORCH_STD = np.array([0.229, 0.224, 0.225], "float32")
+
+
+def _three(images: np.ndarray, name: str) -> np.ndarray:
+    if images.shape[-1] != 3:
+        raise PreprocessingError(
+            f'preprocessing "{name}" is for 3 channels, the network takes {images.shape[-1]};'
+            ' use "none", "rescale", "tf" or a function'
+        )
+    return images
+
+
+MODES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "none": lambda images: images,
+    "rescale": lambda images: images / np.float32(255),
+    "tf": lambda images: images / np.float32(127.5) - np.float32(1),
+    "caffe": lambda images: _three(images, "caffe")[..., ::-1] - CAFFE_MEAN,
+    "torch": lambda images: (_three(images, "torch") / np.float32(255) - TORCH_MEAN) / TORCH_STD,
+}
+RANGES = {
+    "none": "RGB 0 to 255",
+    "rescale": "RGB 0 to 1",
+    "tf": "RGB -1 to 1",
+    "caffe": "BGR minus the ImageNet mean",
+    "torch": "RGB, ImageNet mean and deviation",
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels become the network's input.
+
+    Attributes:
+        name: one of MODES, or the name of the user's function.
+        source: where it was found, in words.
+        function: float32 (batch, height, width, channels), RGB 0-255 -> the same shape as the network takes it.
+        guessed: whether it is only the most likely one.
+    """
+
+    name: str
+    source: str
+    function: Callable[[np.ndarray], np.ndarray]
+    guessed: bool = False
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(self.function(images), "float32")
+
+    def __str__(self) -> str:
+        meaning = f" ({RANGES[self.name]})" if self.name in RANGES else ""
+        return f"{self.name}{meaning}, {self.source}"
+
+    def affine(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """The matrix and the offset with which one pixel is transformed: matrix @ pixel + offset.
+
+        Args:
+            channels: of the network's input.
+
+        Returns:
+            float32 (channels, channels) and (channels,).
+
+        Raises:
+            PreprocessingError: what it does to a pixel depends on other pixels, or is not affine.
+        """
+        units = np.concatenate([np.zeros((1, channels)), np.eye(channels)]).astype("float32")
+        outcomes = [self(np.full((1, 8, 8, channels), 100, "float32") + 50 * unit)[0] for unit in units]
+        matrix = np.stack([(outcome[0, 0] - outcomes[0][0, 0]) / 50 for outcome in outcomes[1:]], -1)
+        offset = outcomes[0][0, 0] - matrix @ np.full(channels, 100, "float32")
+        pixels = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, channels)).astype("float32")
+        found = self(pixels)
+        if found.shape != pixels.shape or not np.allclose(found, pixels @ matrix.T + offset, rtol=1e-3, atol=1e-3):
+            raise PreprocessingError(
+                f"preprocessing {self.name} is not the same affine function for every pixel, so a pattern cannot be"
+                ' taken back to colours; give preprocess="none" or another of ' + ", ".join(MODES)
+            )
+        return matrix.astype("float32"), offset.astype("float32")
+
+
+def preprocessing(value: "str | Callable | Preprocessing", source: str, guessed: bool = False) -> Preprocessing:
+    """The preprocessing of this name, or the user's function.
+
+    Raises:
+        PreprocessingError: unknown name.
+    """
+    if isinstance(value, Preprocessing):
+        return value
+    if callable(value):
+        return Preprocessing(getattr(value, "__name__", type(value).__name__), source, value)
+    if value not in MODES:
+        raise PreprocessingError(f"unknown preprocessing {value!r}: {near(str(value), MODES)} (or a function)")
+    return Preprocessing(value, source, MODES[value], guessed)
