@@ -1,0 +1,184 @@
+"""Networks by name: keras.applications, torchvision and timm, each with its own preprocessing and class names."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from convlens.backend import keras_ready
+from convlens.errors import ModelError, near
+from convlens.network.labels import imagenet_names
+from convlens.network.loading.loaded import Loaded
+from convlens.network.preprocessing import MODES
+
+ZOOS = ("keras", "torchvision", "timm")
+RANDOM = "random"  # the value of `weights` that asks for an untrained network
+
+
+def keras_zoo(source: str, weights: str | Path | None, classes: int | None = None) -> Loaded:
+    """A network of keras.applications.
+
+    Args:
+        source: "keras:NAME"; upper and lower case are the same.
+        weights: None for those trained on ImageNet, "random" for an untrained network.
+        classes: how many classes an untrained network has; 1000 where it is not said.
+
+    Raises:
+        ModelError: no such network, or its weights cannot be downloaded.
+    """
+    keras_ready()
+    module, build = _application(source.partition(":")[2])
+    name = module.__name__.rsplit(".", 1)[-1]
+    try:
+        with redirect_stdout(
+            sys.stderr
+        ):  # Keras announces its downloads on stdout, which is kept for results
+            if weights == RANDOM:
+                model = build(weights=None, **({"classes": classes} if classes else {}))
+            else:
+                model = build()
+    except Exception as error:
+        raise _undownloaded(source, error) from error
+    mode = application_mode(module.preprocess_input)
+    known = model.output_shape[-1] == 1000
+    return Loaded(
+        model,
+        "keras",
+        source,
+        preprocessing=mode,
+        preprocessing_source=f"keras.applications.{name}",
+        labels=imagenet_names() if known else None,
+        labels_source="ImageNet's 1000 classes" if known else None,
+    )
+
+
+def _application(name: str) -> tuple[ModuleType, Callable]:
+    """The submodule of keras.applications that has the network of this name, and the function that builds it."""
+    import keras
+
+    found: dict[str, tuple[ModuleType, Callable]] = {}
+    for module in vars(keras.applications).values():
+        if isinstance(module, ModuleType) and hasattr(module, "preprocess_input"):
+            for key, value in vars(module).items():
+                if callable(value) and key[0].isupper():
+                    found.setdefault(key, (module, value))
+    by_lower = {key.lower(): key for key in found}
+    if name.lower() not in by_lower:
+        raise ModelError(f"keras.applications has no network {name!r}: {near(name, found)}")
+    return found[by_lower[name.lower()]]
+
+
+def application_mode(preprocess: Callable) -> str | Callable:
+    """The name of the preprocessing that does what this function does; the function itself if none does."""
+    probe = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
+    outcome = np.asarray(preprocess(probe.copy()))
+    for mode, function in MODES.items():
+        if np.allclose(outcome, function(probe), rtol=1e-4, atol=1e-3 * max(1e-3, np.abs(outcome).max())):
+            return mode
+    return preprocess
+
+
+def _undownloaded(source: str, error: Exception) -> ModelError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return ModelError(
+        f"the pretrained weights of {source} cannot be had ({reason}); give weights=FILE for a downloaded file, or"
+        " weights=random for an untrained network"
+    )
+
+
+def torch_zoo(source: str, weights: str | Path | None) -> Loaded:
+    """A network of torchvision or timm.
+
+    Args:
+        source: "torchvision:NAME" or "timm:NAME".
+        weights: None for the pretrained ones, "random" for an untrained network.
+
+    Raises:
+        ModelError: the library is absent, has no such network, or its weights cannot be downloaded.
+        BackendError: Keras already runs on another backend than torch.
+    """
+    keras_ready("torch")
+    library, _, name = source.partition(":")
+    try:
+        module = importlib.import_module(library if library == "timm" else "torchvision.models")
+    except ImportError as error:
+        raise ModelError(
+            f"{source} needs {library}, which cannot be imported ({error}): pip install {library}"
+        ) from error
+    loader = _timm if library == "timm" else _torchvision
+    return loader(module, source, name, weights == RANDOM)
+
+
+def _torchvision(models: Any, source: str, name: str, untrained: bool) -> Loaded:
+    if name not in models.list_models():
+        raise ModelError(f"torchvision has no network {name!r}: {near(name, models.list_models())}")
+    chosen = models.get_model_weights(name).DEFAULT
+    try:
+        model = models.get_model(name, weights=None if untrained else chosen)
+    except (OSError, RuntimeError) as error:
+        raise _undownloaded(source, error) from error
+    transforms = chosen.transforms()
+    size = getattr(transforms, "crop_size", None) or getattr(transforms, "resize_size", None)
+    return _torch_loaded(
+        model,
+        source,
+        (getattr(transforms, "mean", None), getattr(transforms, "std", None)),
+        f"torchvision's {type(chosen).__name__}.{chosen.name}",
+        tuple(chosen.meta.get("categories") or ()),
+        size,
+    )
+
+
+def _timm(timm: Any, source: str, name: str, untrained: bool) -> Loaded:
+    if not timm.is_model(name.split(".", 1)[0]):
+        raise ModelError(f"timm has no network {name!r}: {near(name, timm.list_models())}")
+    try:
+        model = timm.create_model(name, pretrained=not untrained)
+    except (OSError, RuntimeError) as error:
+        raise _undownloaded(source, error) from error
+    config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", {})
+    names = imagenet_names() if config.get("num_classes") == 1000 else ()
+    size = config.get("input_size")
+    scaling = (config.get("mean"), config.get("std"))
+    return _torch_loaded(
+        model, source, scaling, f"timm's configuration of {name}", names, size[1:] if size else None
+    )
+
+
+def _torch_loaded(
+    model: Any, source: str, scaling: tuple[Any, Any], where: str, names: tuple[str, ...], size: Any
+) -> Loaded:
+    mean, deviation = scaling
+    known = mean is not None and deviation is not None
+    return Loaded(
+        model.eval(),
+        "torch",
+        source,
+        preprocessing=normalization(mean, deviation) if known else None,
+        preprocessing_source=where if known else None,
+        labels=names or None,
+        labels_source=where if names else None,
+        input_size=_pair(size),
+    )
+
+
+def normalization(mean: Any, deviation: Any) -> str | Callable[[np.ndarray], np.ndarray]:
+    """Images / 255, minus a mean, over a deviation, by its name where it has one."""
+    mean, deviation = np.asarray(mean, "float32"), np.asarray(deviation, "float32")
+
+    def normalize(images: np.ndarray) -> np.ndarray:
+        return (images / np.float32(255) - mean) / deviation
+
+    return application_mode(normalize)
+
+
+def _pair(size: Any) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    sides = [int(side) for side in (size if isinstance(size, list | tuple) else [size])]
+    return (sides[0], sides[-1])
