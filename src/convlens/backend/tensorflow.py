@@ -20,7 +20,18 @@ def gradients(fn: Callable) -> Callable:
 
 
 def compiled(fn: Callable, variables: Any = ()) -> Callable:
-    return tf.function(fn, autograph=False)
+    traced = tf.function(fn, autograph=False)
+    concrete: dict[Any, Callable] = {}
+
+    def call(*arguments):
+        # one trace a shape, kept by us: TensorFlow warns of many traces that belong to different layers
+        key = tuple((tuple(argument.shape), argument.dtype) for argument in arguments)
+        if key not in concrete:
+            specs = [tf.TensorSpec(argument.shape, argument.dtype) for argument in arguments]
+            concrete[key] = traced.get_concrete_function(*specs)
+        return concrete[key](*arguments)
+
+    return call
 
 
 def trace(fn: Callable, tensors: Sequence[Any]) -> None:

@@ -1,23 +1,23 @@
 """What the techniques see of a network, whatever framework it is written in."""
 
-import fnmatch
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from convlens import backend
-from convlens.errors import ImageError, LayerError, ModelError, near
+from convlens.errors import ImageError, LayerError, ModelError
 from convlens.network.head import Head, find_head
 from convlens.network.labels import Labels
-from convlens.network.preprocessing import Preprocessing
+from convlens.network.layers import OTHER, POOLING, InputSpec, LayerInfo, base_path, find_layer, select_layers
+from convlens.network.observation import Observation, observe
+from convlens.network.preprocessing import Preprocessing, preprocessing
 
 COMPILED = 8  # compiled functions kept a network
-POOLING, CONVOLUTION = "pooling", "convolution"
 
 
 OnOutput = Callable[[str, tuple, Any], Any]
@@ -25,67 +25,6 @@ OnOutput = Callable[[str, tuple, Any], Any]
 
 class StopForward(BaseException):
     """Raised by an interception to end the forward pass. No Exception: frameworks rewrite those on their way."""
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """One input: its name and its shape without the batch, channels last; None where any size goes."""
-
-    name: str
-    shape: tuple[int | None, ...]
-
-    @property
-    def is_image(self) -> bool:
-        return len(self.shape) == 3
-
-
-@dataclass(frozen=True)
-class LayerInfo:
-    """One layer that can be looked at.
-
-    Attributes:
-        path: its name, with those of the models around it: `mobilenet/conv_pw_13_relu`. The second and later
-            calls of a shared layer are named `path:1`, `path:2` and so on.
-        kind: the class of the layer.
-        role: "convolution", "pooling" or "other".
-        output_shape: with None for the batch, channels last.
-        parameters: number of weights in it.
-        default: whether heatmaps look here by default.
-    """
-
-    path: str
-    kind: str
-    role: str
-    output_shape: tuple[int | None, ...]
-    parameters: int
-    container: bool = False
-    default: bool = False
-
-    @property
-    def is_spatial(self) -> bool:
-        return len(self.output_shape) == 4 and int(np.prod([side or 2 for side in self.output_shape[1:3]])) > 1
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What one forward pass showed.
-
-    Attributes:
-        shapes: layer path -> output shape with the batch, in the order of the calls (inner layers first).
-        same: layer path -> the number of the tensor it put out; equal numbers are the same tensor.
-        passed: paths of layers that put out the tensor that they got.
-        outputs: one number a network output, as in `same`; None if no layer put it out.
-    """
-
-    shapes: dict[str, tuple[int, ...]]
-    same: dict[str, int]
-    passed: frozenset[str]
-    outputs: tuple[int | None, ...]
-
-
-def base_path(path: str, known: Sequence[str]) -> str:
-    """The path of a layer without the number of its call."""
-    return path if path in known else path.rpartition(":")[0]
 
 
 class Network(ABC):
@@ -96,6 +35,7 @@ class Network(ABC):
         source: how the user named it.
         preprocessing: from pixels 0-255 RGB to the network's input, and where that was found; None if unknown.
         labels: class names, and where they were found; None if unknown.
+        input_size: height and width to feed to inputs of any size, where the model's makers say one.
         notes: what the user should know about how it was loaded, a line each.
     """
 
@@ -105,13 +45,14 @@ class Network(ABC):
         self.model = model
         self.source = source
         self.sha256 = sha256
+        self.input_size: tuple[int, int] | None = None
         self.notes = list(notes)
         self.preprocessing: Preprocessing | None = None
         self.labels: Labels | None = None
         self._observed: OrderedDict[Any, Observation] = OrderedDict()
         self._compiled: OrderedDict[Any, Callable] = OrderedDict()
         self._passes = 0
-        self._raw_outputs: list[Any] = []
+        self.raw_outputs: list[Any] = []
         self._heads: dict[int, Head] = {}
         self._layers: tuple[LayerInfo, ...] | None = None
         self._default: str | None = None
@@ -155,7 +96,11 @@ class Network(ABC):
 
     @abstractmethod
     def final_activation(self, path: str) -> str | None:
-        """"softmax" or "sigmoid" if the layer ends in one, fused or as a layer of its own, else None."""
+        """ "softmax" or "sigmoid" if the layer ends in one, fused or as a layer of its own, else None."""
+
+    @abstractmethod
+    def inner_rescaling(self) -> str | None:
+        """The path of a layer that takes pixels of 0-255 to the range the network works in, if it has one."""
 
     @property
     @abstractmethod
@@ -176,7 +121,9 @@ class Network(ABC):
             if spec.is_image:
                 return number
         shapes = ", ".join(str(spec.shape) for spec in self.inputs)
-        raise ModelError(f"{self.source} has no image input: expected a shape (height, width, channels), found {shapes}")
+        raise ModelError(
+            f"{self.source} has no image input: expected a shape (height, width, channels), found {shapes}"
+        )
 
     @property
     def image_shape(self) -> tuple[int | None, int | None, int | None]:
@@ -228,8 +175,8 @@ class Network(ABC):
             outputs = self.run([self.from_last(tensor) for tensor in inputs])
         except StopForward:
             return None
-        self._raw_outputs = tree.flatten(outputs)
-        return [self.to_last(tensor) for tensor in self._raw_outputs]
+        self.raw_outputs = tree.flatten(outputs)
+        return [self.to_last(tensor) for tensor in self.raw_outputs]
 
     @contextmanager
     def intercept(self, hooks: Mapping[str, Callable]) -> Iterator[None]:
@@ -285,7 +232,7 @@ class Network(ABC):
         key = tuple(array.shape for array in arrays)
         if key not in self._observed:
             try:
-                self._observed[key] = self._observe(arrays)
+                self._observed[key] = observe(self, arrays)
             except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
                 raise ImageError(
                     f"{self.source} does not run on inputs of shape {', '.join(map(str, key))}: "
@@ -294,44 +241,6 @@ class Network(ABC):
             while len(self._observed) > COMPILED:
                 self._observed.popitem(last=False)
         return self._observed[key]
-
-    def _observe(self, arrays: Sequence[np.ndarray]) -> Observation:
-        from keras import tree
-
-        shapes: dict[str, tuple[int, ...]] = {}
-        same: dict[str, int] = {}
-        passed: set[str] = set()
-        outputs: list[int | None] = []
-        counts: Counter[str] = Counter()
-        kept: list[Any] = []  # holding the tensors keeps their identities apart
-
-        def number(tensor: Any) -> int:
-            place = next((place for place, other in enumerate(kept) if other is tensor), len(kept))
-            kept.extend([tensor] if place == len(kept) else [])
-            return place
-
-        def on_output(path: str, arguments: tuple, raw: Any) -> Any:
-            key = f"{path}:{counts[path]}" if counts[path] else path
-            counts[path] += 1
-            parts = tree.flatten(raw)
-            if parts and hasattr(parts[0], "shape"):
-                shapes[key] = tuple(self.to_last(parts[0]).shape)
-                same[key] = number(parts[0])
-                if any(part is parts[0] for part in tree.flatten(arguments)):
-                    passed.add(key)
-            return raw
-
-        def run(*tensors: Any) -> None:
-            with self.tap(self.paths, on_output):
-                self.forward(tensors)
-            known = len(kept)
-            places = [number(raw) for raw in self._raw_outputs]
-            outputs.extend(place if place < known else None for place in places)
-            self._raw_outputs = []
-
-        with self.reading():
-            backend.current().trace(run, self.tensors(arrays))
-        return Observation(shapes, same, frozenset(passed), tuple(outputs))
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -348,48 +257,17 @@ class Network(ABC):
             kind, role, parameters, container = self.describe(path)
             sides = shape[1:] if fixed or len(shape) != 4 else (None, None, shape[-1])
             if role == POOLING and len(shape) != 4:
-                role = "other"
+                role = OTHER
             layers.append(LayerInfo(path, kind, role, (None, *sides), parameters, container))
         return layers
 
     def layer(self, name: str) -> LayerInfo:
-        """The layer of this path, or of this name where it is unique.
-
-        Raises:
-            LayerError: unknown (the near names are listed) or ambiguous.
-        """
-        known = {layer.path: layer for layer in self._layers or self._listed()}
-        if name in known:
-            return known[name]
-        ends = [path for path in known if path.endswith(f"/{name}") or path.endswith(f".{name}")]
-        if len(ends) == 1:
-            return known[ends[0]]
-        if ends:
-            raise LayerError(f"layer {name!r} is ambiguous: {', '.join(ends[:6])}; give the whole path")
-        raise LayerError(f"no layer {name!r} in {self.source}: {near(name, known)}")
+        """The layer of this path or unique name; see `find_layer`."""
+        return find_layer(self._layers or self._listed(), name, self.source)
 
     def select(self, names: str | Iterable[str] | None) -> list[LayerInfo]:
-        """Layers by name or glob, in the order of computing; every spatial convolution and pooling by default.
-
-        Raises:
-            LayerError: a name is unknown, a glob matches nothing, or the network has no such layers.
-        """
-        layers = self._layers or tuple(self._listed())
-        if names is None:
-            chosen = [layer for layer in layers if layer.role in (CONVOLUTION, POOLING) and layer.is_spatial]
-            if not chosen:
-                raise LayerError(f"{self.source} has no convolution or pooling layers; name the layers to look at")
-            return chosen
-        wanted: set[str] = set()
-        for name in [names] if isinstance(names, str) else names:
-            if any(sign in name for sign in "*?["):
-                matched = {layer.path for layer in layers if fnmatch.fnmatchcase(layer.path, name)}
-                if not matched:
-                    raise LayerError(f"no layer matches {name!r}: {near(name, [layer.path for layer in layers])}")
-                wanted |= matched
-            else:
-                wanted.add(self.layer(name).path)
-        return [layer for layer in layers if layer.path in wanted]
+        """Layers by name or glob, in the order of computing; see `select_layers`."""
+        return select_layers(self._layers or self._listed(), names, self.source)
 
     def head(self, output: int = 0) -> Head:
         """How the classes are read from an output of the network."""
@@ -415,6 +293,44 @@ class Network(ABC):
         if self._default is None:
             self._default = find_default_layer(self, self._listed()) or ""
         return self._default or None
+
+    def predictions(self, arrays: Sequence[np.ndarray], output: int = 0) -> np.ndarray:
+        """Class probabilities, float32 (batch, classes), for inputs as the network takes them."""
+        from keras import ops
+
+        head = self.head(output)
+
+        def run(*tensors: Any) -> Any:
+            with self.linear_head(head):
+                outputs = self.forward(tensors)
+            assert outputs is not None
+            return head.scores(outputs[output], "probability")
+
+        with self.reading():
+            found = self.compiled(("predictions", output), run)(*self.tensors(arrays))
+            return np.array(ops.convert_to_numpy(found))
+
+    def known_preprocessing(self) -> Preprocessing:
+        """The preprocessing, or "none" with a note where there is nothing to tell it by."""
+        if self.preprocessing is None:
+            self.preprocessing = preprocessing("none", "nothing known", guessed=True)
+            self.notes.append(
+                "preprocessing is unknown; taken as none (RGB 0 to 255): give preprocess= if it is another"
+            )
+        return self.preprocessing
+
+    def provenance(self, **more: Any) -> dict[str, Any]:
+        """Where a result comes from: model, software, preprocessing, and what the technique adds."""
+        running = backend.current()
+        return {
+            "model": self.source,
+            "sha256": self.sha256,
+            "framework": self.framework,
+            "backend": {"keras": backend.keras_ready().__version__, **running.versions()},
+            "device": running.device(),
+            "preprocessing": str(self.preprocessing) if self.preprocessing else None,
+            **more,
+        }
 
     def compiled(self, key: Any, fn: Callable) -> Callable:
         """`fn` compiled, kept under a key of its own; the oldest are dropped."""

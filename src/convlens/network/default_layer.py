@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convlens.network.base import POOLING, LayerInfo
+from convlens.network.layers import POOLING, LayerInfo
 
 if TYPE_CHECKING:
     from convlens.network.base import Network
@@ -59,5 +59,7 @@ def _all_cross(network: "Network", path: str) -> bool:
         return ops.concatenate(flat, axis=-1)
 
     with network.reading():
-        first, second = np.asarray(ops.convert_to_numpy(network.compiled(("crossing", path), run)(*network.tensors(arrays))))
+        first, second = np.asarray(
+            ops.convert_to_numpy(network.compiled(("crossing", path), run)(*network.tensors(arrays)))
+        )
     return bool(np.allclose(first, second, rtol=1e-5, atol=1e-6 * (1 + np.abs(first).max())))

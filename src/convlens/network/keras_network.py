@@ -5,10 +5,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 
 from convlens.errors import ModelError
-from convlens.network.base import CONVOLUTION, POOLING, InputSpec, Network, OnOutput
+from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
+from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path
 
 PROBE = 224  # pixels, for models that take any size
 ACTIVATIONS = {"softmax": SOFTMAX, "log_softmax": SOFTMAX, "sigmoid": SIGMOID}
@@ -84,7 +86,8 @@ class KerasNetwork(Network):
         self._first = any(getattr(layer, "data_format", None) == "channels_first" for layer in self._by_path.values())
         if self._first:
             self._specs = tuple(
-                InputSpec(spec.name, (*spec.shape[1:], spec.shape[0])) if spec.is_image else spec for spec in self._specs
+                InputSpec(spec.name, (*spec.shape[1:], spec.shape[0])) if spec.is_image else spec
+                for spec in self._specs
             )
 
     def _collect(self, layer: Any, prefix: str) -> None:
@@ -117,12 +120,10 @@ class KerasNetwork(Network):
         return PROBE, PROBE
 
     def describe(self, path: str) -> tuple[str, str, int, bool]:
-        from convlens.network.base import base_path
-
         layer = self._by_path[base_path(path, self.paths)]
         kind, inside = type(layer).__name__, bool(sublayers(layer))
         weights = getattr(layer, "weights", [])
-        role = "other"
+        role = OTHER
         if not inside and "pool" in kind.lower():
             role = POOLING
         elif not inside and any(len(weight.shape) == 4 for weight in weights):
@@ -163,10 +164,18 @@ class KerasNetwork(Network):
                 layer.dtype_policy = policy
 
     def final_activation(self, path: str) -> str | None:
-        layer = self._by_path[path] if path in self._by_path else None
+        layer = self._by_path.get(path)
         if type(layer).__name__ in ("Softmax", "Sigmoid", "LogSoftmax"):
             return SIGMOID if type(layer).__name__ == "Sigmoid" else SOFTMAX
         return ACTIVATIONS.get(getattr(getattr(layer, "activation", None), "__name__", ""))
+
+    def inner_rescaling(self) -> str | None:
+        for path, layer in self._by_path.items():
+            if isinstance(layer, keras.layers.Rescaling) and np.max(layer.scale) < 0.1:
+                return path
+            if isinstance(layer, keras.layers.Normalization) and np.max(keras.ops.convert_to_numpy(layer.mean)) > 2:
+                return path
+        return None
 
     @contextmanager
     def linear_head(self, head: Head) -> Iterator[None]:

@@ -61,7 +61,9 @@ def read_labels(source: str | Path | Iterable[str]) -> tuple[str, ...]:
     try:
         lines = Path(source).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise LabelsError(f"labels file {source} cannot be read ({error}); expected text with one name a line") from error
+        raise LabelsError(
+            f"labels file {source} cannot be read ({error}); expected text with one name a line"
+        ) from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise LabelsError(f"labels file {source} is empty; expected one class name a line")
@@ -78,5 +80,7 @@ def checked(names: Sequence[str], classes: int, source: str) -> Labels:
         LabelsError: another number of names than classes.
     """
     if len(names) != classes:
-        raise LabelsError(f"{source} has {len(names)} names, but the network has {classes} classes; give one name a class")
+        raise LabelsError(
+            f"{source} has {len(names)} names, but the network has {classes} classes; give one name a class"
+        )
     return Labels(tuple(names), source)

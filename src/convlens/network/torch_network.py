@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from convlens.errors import ModelError
-from convlens.network.base import CONVOLUTION, POOLING, InputSpec, Network, OnOutput, base_path
+from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
+from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path
 
 # sides in pixels of the inputs that published networks take, the commonest first
 SIDES = (224, 32, 28, 64, 96, 128, 100, 227, 299, 256, 150, 48, 112, 160, 384, 512)
@@ -39,7 +40,9 @@ class TorchNetwork(Network):
             weight = getattr(module, "weight", None)
             if isinstance(module, nn.modules.conv._ConvNd) or (weight is not None and weight.ndim == 4):
                 return weight.shape[1] * getattr(module, "groups", 1)
-        raise ModelError(f"{self.source} has no convolution to tell its input by; give input_shape=(height, width, channels)")
+        raise ModelError(
+            f"{self.source} has no convolution to tell its input by; give input_shape=(height, width, channels)"
+        )
 
     def _find_side(self) -> int:
         """The first usual side on which the network runs: modules do not tell what they were trained on."""
@@ -49,7 +52,7 @@ class TorchNetwork(Network):
             try:
                 with self.reading():
                     self.forward(self.tensors(self.input_arrays(1)))
-            except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises, the next size may run
+            except Exception as error:
                 problem = problem or str(error).splitlines()[0]
                 continue
             return side
@@ -75,7 +78,7 @@ class TorchNetwork(Network):
     def describe(self, path: str) -> tuple[str, str, int, bool]:
         module = self._by_path[base_path(path, self.paths)]
         kind, inside = type(module).__name__, next(module.children(), None) is not None
-        role = "other"
+        role = OTHER
         if not inside and "pool" in kind.lower():
             role = POOLING
         elif not inside and any(weight.ndim == 4 for weight in module.parameters()):
@@ -122,6 +125,9 @@ class TorchNetwork(Network):
         if isinstance(module, nn.Softmax | nn.LogSoftmax | nn.Softmax2d):
             return SOFTMAX
         return SIGMOID if isinstance(module, nn.Sigmoid) else None
+
+    def inner_rescaling(self) -> str | None:
+        return None
 
     @contextmanager
     def linear_head(self, head: Head) -> Iterator[None]:

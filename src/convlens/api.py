@@ -1,0 +1,215 @@
+"""The public functions: load a network, look into it, write a report."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convlens.errors import OptionError, TargetError
+from convlens.results.activations import Activations
+from convlens.results.heatmaps import Heatmap
+from convlens.results.patterns import FilterPatterns
+
+if TYPE_CHECKING:
+    from convlens.network.base import Network
+
+Progress = Callable[[int, int], None]
+
+
+def load(
+    model: Any,
+    *,
+    preprocess: str | Callable | None = None,
+    labels: str | Path | Sequence[str] | None = None,
+    weights: str | Path | None = None,
+    architecture: Any = None,
+    custom: Sequence[str] = (),
+    trust: bool = False,
+    input_shape: Any = None,
+) -> "Network":
+    """A network to look into, from what the user has.
+
+    Args:
+        model: path of a file, "keras:VGG16", "torchvision:resnet18", "timm:NAME", "bundled", "module:function",
+            a `keras.Model` or a `torch.nn.Module`.
+        preprocess: "none" (0-255), "rescale" (0-1), "tf" (-1-1), "caffe", "torch", or a function from float32
+            (batch, height, width, channels), RGB 0-255, to the network's input; found from the model by default.
+        labels: class names, or a text file with one a line; found from the model by default.
+        weights: a weights file, or "random" for an untrained zoo network.
+        architecture: for a file that holds weights only: an architecture file, "keras:NAME" or "module:function".
+        custom: classes that the file needs, "module:object" each; importing them runs their code.
+        trust: run code that is stored in the file.
+        input_shape: (height, width, channels) where the model does not know it; a list for several inputs.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+        PreprocessingError, LabelsError: unknown preprocessing; labels that do not fit the output.
+        BackendError: no framework is installed, or not the one the model needs.
+    """
+    from convlens.network.opening import open_network
+
+    return open_network(model, preprocess, labels, input_shape, weights, architecture, custom, trust)
+
+
+def _network(network: Any, batch_size: int | None) -> "Network":
+    """The network itself; anything else is loaded first."""
+    if batch_size is not None and batch_size < 1:
+        raise OptionError(f"batch size {batch_size}: expected at least 1")
+    if "convlens.network.base" in sys.modules:
+        from convlens.network.base import Network
+
+        if isinstance(network, Network):
+            return network
+    return load(network)
+
+
+def activations(
+    network: Any,
+    images: Any,
+    layers: str | Iterable[str] | None = None,
+    *,
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+) -> Activations:
+    """What each layer makes of an image, from one forward pass that stops after the last layer wanted.
+
+    Args:
+        network: what `load` gave, or anything that it takes.
+        images: an image or a list: paths, Pillow images, arrays (height, width[, channels]). For networks with
+            several inputs, a sample is a tuple.
+        layers: names or globs; every spatial convolution and pooling layer by default.
+        batch_size: images at once; as many as fit a memory budget by default.
+        progress: called with the number of images done and their total.
+
+    Returns:
+        a mapping of layer paths to float32 (batch, height, width, channels), with statistics and pictures.
+
+    Raises:
+        ImageError, LayerError, ModelError.
+    """
+    from convlens.network.feed import read_samples
+    from convlens.techniques.activations import activations as look
+
+    network = _network(network, batch_size)
+    photos, arrays = read_samples(network, images)
+    return look(network, photos, arrays, layers, batch_size, progress)
+
+
+def filter_patterns(
+    network: Any,
+    layer: str,
+    filters: Iterable[int] | str | int | None = None,
+    size: int | tuple[int, int] = 64,
+    *,
+    steps: int = 40,
+    step_size: float = 1.0,
+    seed: int = 0,
+    method: str = "ascent",
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+) -> FilterPatterns:
+    """The image that each filter of a layer responds to most, by gradient ascent from noise on grey.
+
+    Args:
+        network: what `load` gave, or anything that it takes.
+        layer: its name; the forward pass stops there.
+        filters: indices, a range, or text such as "0:64,70"; all by default.
+        size: of the images in pixels, a side or (height, width).
+        steps: of the ascent, each of size `step_size` in grey levels of 0-255.
+        seed: of the noise.
+        method: "ascent".
+        batch_size: filters at once.
+        progress: called with the number of filters done and their total.
+
+    Returns:
+        images uint8 (filters, height, width, 3), mean activation at start and end, a status a filter.
+
+    Raises:
+        LayerError, FilterError, OptionError.
+    """
+    from convlens.techniques.patterns.ascent import filter_patterns as climb
+
+    network = _network(network, batch_size)
+    return climb(network, layer, filters, size, steps, step_size, seed, method, batch_size, progress)
+
+
+def heatmap(
+    network: Any,
+    images: Any,
+    target: int | str | Sequence[int | str] | None = None,
+    layer: str | None = None,
+    *,
+    method: str = "grad-cam",
+    score: str = "logit",
+    top: int | None = None,
+    output: int = 0,
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+) -> Any:
+    """Where in an image a class comes from.
+
+    Args:
+        network: what `load` gave, or anything that it takes.
+        images: an image or a list: paths, Pillow images, arrays. For networks with several inputs, a sample is a
+            tuple.
+        target: class index or name, or a list of them; the likeliest class of each image by default.
+        layer: where to look; by default the last spatial tensor that every path to the output crosses.
+        method: "grad-cam" (Selvaraju et al. 2017, arXiv 1610.02391).
+        score: "logit", before the softmax or sigmoid, or "probability", after it.
+        top: as many of each image's likeliest classes.
+        output: which of the network's outputs.
+        batch_size: images at once.
+        progress: called with the number of images done and their total.
+
+    Returns:
+        a `Heatmap` with values float32 (batch, height, width) for one target, a tuple of them for several.
+
+    Raises:
+        ImageError, LayerError, TargetError, OptionError.
+    """
+    from convlens.network.feed import read_samples
+    from convlens.techniques.heatmaps import class_index, heatmaps
+
+    network = _network(network, batch_size)
+    if target is not None and top is not None:
+        raise OptionError("give target or top, not both")
+    several = top is not None or not (target is None or isinstance(target, str) or not hasattr(target, "__iter__"))
+    targets = None if target is None else [class_index(network, one) for one in (target if several else [target])]
+    if targets == []:
+        raise TargetError("no target given; expected a class index or name")
+    photos, arrays = read_samples(network, images)
+    made = heatmaps(
+        network, photos, arrays, targets, layer, method, score, 1 if top is None else top, output, batch_size, progress
+    )
+    return made if several else made[0]
+
+
+def report(
+    network: Any,
+    images: Any,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    seed: int = 0,
+    batch_size: int | None = None,
+) -> Path:
+    """Writes a page with the three views of a network on some images.
+
+    Args:
+        network: what `load` gave, or anything that it takes.
+        images: as for `activations`.
+        out: the folder to write; it must be new or empty.
+        overwrite: replace an earlier run in it.
+        seed: of the filter patterns' start.
+        batch_size: images or filters at once.
+
+    Returns:
+        the path of the page, index.html.
+
+    Raises:
+        OutputError, ImageError, ModelError.
+    """
+    from convlens.survey import survey
+
+    survey(_network(network, batch_size), images, out, overwrite=overwrite, seed=seed, batch_size=batch_size)
+    return Path(out) / "index.html"

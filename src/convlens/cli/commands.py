@@ -1,0 +1,150 @@
+"""The commands and their options. What they do is imported when one of them runs, so that --help is quick."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import click
+
+PATH = click.Path(path_type=str)
+COMMON = [
+    click.option("--preprocess", metavar="NAME", help="none (0-255), rescale (0-1), tf (-1-1), caffe or torch."),
+    click.option("--labels", type=PATH, metavar="FILE", help="Class names, one a line."),
+    click.option("--weights", metavar="FILE", help='A weights file, or "random" for an untrained zoo network.'),
+    click.option(
+        "--architecture", metavar="SOURCE", help="For a file of weights alone: FILE, keras:NAME, module:function."
+    ),
+    click.option("--custom", multiple=True, metavar="MODULE:OBJECT", help="A class that the file needs."),
+    click.option("--trust", is_flag=True, help="Run code that is stored in the model file."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout."),
+]
+WRITING = [
+    click.option("--out", type=PATH, metavar="FOLDER", help="Where to write.  [default: convlens-COMMAND]"),
+    click.option("--overwrite", is_flag=True, help="Replace an earlier run in that folder."),
+    click.option("--batch-size", type=click.IntRange(min=1), help="Images or filters at once."),
+    click.option("--seed", default=0, show_default=True, help="Seed of all randomness."),
+]
+
+
+def _with(options: list[Callable], function: Callable) -> Callable:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+common, writing = partial(_with, COMMON), partial(_with, WRITING)
+model_argument = click.argument("model")
+images_argument = click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="convlens")
+def convlens() -> None:
+    """See what a convolutional network has learned.
+
+    MODEL is a file, keras:NAME, torchvision:NAME, timm:NAME, module:function, or "bundled".
+    """
+
+
+@convlens.command()
+@model_argument
+@common
+def layers(**options: Any) -> None:
+    """List the layers that can be looked at."""
+    from convlens.cli.run import run_layers
+
+    run_layers(**options)
+
+
+@convlens.command()
+@model_argument
+@images_argument
+@click.option(
+    "--layers",
+    "-l",
+    multiple=True,
+    metavar="NAME",
+    help="Layer or glob; several times.  [default: all conv and pooling]",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(["channel", "layer"]),
+    default="channel",
+    show_default=True,
+    help="Brightness of channels: each its own, or one a layer.",
+)
+@click.option("--columns", type=click.IntRange(min=1), default=16, show_default=True, help="Channels a row.")
+@click.option("--colormap", default="viridis", show_default=True)
+@writing
+@common
+def activations(**options: Any) -> None:
+    """Draw what each layer makes of images."""
+    from convlens.cli.run import run_activations
+
+    run_activations(**options)
+
+
+@convlens.command()
+@model_argument
+@click.option(
+    "--layer", "-l", "layer_names", multiple=True, required=True, metavar="NAME", help="Layer; several times."
+)
+@click.option("--filters", "-f", metavar="RANGE", help="Such as 0:64 or 3,17,30.  [default: all]")
+@click.option("--size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Of the patterns in pixels.")
+@click.option("--steps", type=click.IntRange(min=1), default=40, show_default=True)
+@click.option(
+    "--step-size", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, help="In grey levels."
+)
+@click.option("--method", default="ascent", show_default=True)
+@writing
+@common
+def filters(**options: Any) -> None:
+    """Draw what filters look for."""
+    from convlens.cli.run import run_filters
+
+    run_filters(**options)
+
+
+@convlens.command()
+@model_argument
+@images_argument
+@click.option(
+    "--target", "-t", multiple=True, metavar="CLASS", help="Index or name; several times.  [default: the likeliest]"
+)
+@click.option("--top", type=click.IntRange(min=1), help="The likeliest so many classes.")
+@click.option("--layer", "-l", metavar="NAME", help="Where to look.  [default: the last spatial one on every path]")
+@click.option("--method", default="grad-cam", show_default=True)
+@click.option("--score", default="logit", show_default=True, help="logit or probability.")
+@click.option(
+    "--strength", type=click.FloatRange(0, 1), default=0.4, show_default=True, help="Of the heatmap over the photo."
+)
+@click.option("--colormap", default="inferno", show_default=True)
+@writing
+@common
+def heatmap(**options: Any) -> None:
+    """Draw where in images a class comes from."""
+    from convlens.cli.run import run_heatmap
+
+    run_heatmap(**options)
+
+
+@convlens.command()
+@model_argument
+@images_argument
+@writing
+@common
+def report(**options: Any) -> None:
+    """Write a page with all three views."""
+    from convlens.cli.run import run_report
+
+    run_report(**options)
+
+
+@convlens.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
+@writing
+def demo(**options: Any) -> None:
+    """Show the bundled network on a bundled photo, offline."""
+    from convlens.cli.run import run_demo
+
+    run_demo(**options)

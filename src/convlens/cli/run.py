@@ -1,0 +1,184 @@
+"""What each command does: loads the network, calls one function, prints what came of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import convlens
+from convlens.cli.output import note, print_json, stages, table, written
+from convlens.store import Run
+from convlens.survey import layer_json, survey
+
+if TYPE_CHECKING:
+    from convlens.network.base import Network
+
+LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust")
+
+
+def _load(model: str, options: dict[str, Any]) -> "Network":
+    with stages() as begin:
+        begin(f"loading {model}")
+        return convlens.load(model, **{name: options[name] for name in LOADING})
+
+
+def run_layers(model: str, as_json: bool, **options: Any) -> None:
+    network = _load(model, options)
+    layers = [layer_json(layer) for layer in network.layers]
+    note(network.notes)
+    found = {
+        "model": network.source,
+        "framework": network.framework,
+        "preprocessing": str(network.preprocessing) if network.preprocessing else None,
+        "labels": network.labels.source if network.labels else None,
+        "inputs": [{"name": spec.name, "shape": list(spec.shape)} for spec in network.inputs],
+        "notes": network.notes,
+    }
+    if as_json:
+        return print_json({"layers": layers, **found})
+    rows = [
+        [
+            layer["path"],
+            layer["kind"],
+            " x ".join("?" if side is None else str(side) for side in layer["output_shape"][1:]),
+            f"{layer['parameters']:,}",
+            "heatmaps" if layer["default"] else "",
+        ]
+        for layer in layers
+    ]
+    table(network.source, ["layer", "kind", "output", "parameters", "default for"], rows, right=(3,))
+    shapes = ", ".join(
+        " x ".join("any" if side is None else str(side) for side in spec.shape) for spec in network.inputs
+    )
+    table(
+        "input and output",
+        ["what", "found"],
+        [
+            ["input", shapes],
+            ["preprocessing", found["preprocessing"] or "unknown: guessed on the first images, or give --preprocess"],
+            ["class names", found["labels"] or "unknown: give --labels"],
+            ["score", str(network.head())],
+        ],
+    )
+
+
+def run_activations(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
+    network, out = _load(model, options), Path(options["out"] or "convlens-activations")
+    with (
+        Run(out, "activations", options["overwrite"], network.provenance(seed=options["seed"])) as run,
+        stages() as begin,
+    ):
+        found = convlens.activations(
+            network,
+            list(images),
+            list(options["layers"]) or None,
+            batch_size=options["batch_size"],
+            progress=begin("activations"),
+        )
+        found.write(run, scale=options["scale"], columns=options["columns"], colormap=options["colormap"])
+        run.note("notes", network.notes)
+        run.note("activations", found.to_json())
+    note(network.notes)
+    if as_json:
+        return print_json({**found.to_json(), "notes": network.notes, "files": [str(path) for path in run.files]})
+    for index, photo in enumerate(found.photos):
+        rows = []
+        for path, statistics in found.statistics.items():
+            one = statistics[index]
+            rows.append(
+                [
+                    path,
+                    f"{one.active:.1%}",
+                    f"{len(one.dead)} of {one.channels}",
+                    f"{one.mean:.4g}",
+                    f"{one.maximum:.4g}",
+                ]
+            )
+        table(photo.name, ["layer", "active positions", "dead channels", "mean", "maximum"], rows, right=(1, 2, 3, 4))
+    written(run.files, out)
+
+
+def run_filters(model: str, layer_names: Sequence[str], as_json: bool, **options: Any) -> None:
+    network, out = _load(model, options), Path(options["out"] or "convlens-filters")
+    made = []
+    with Run(out, "filters", options["overwrite"], network.provenance(seed=options["seed"])) as run, stages() as begin:
+        for layer in network.select(layer_names):
+            patterns = convlens.filter_patterns(
+                network,
+                layer.path,
+                options["filters"],
+                options["size"],
+                progress=begin(f"patterns of {layer.path}"),
+                **{name: options[name] for name in ("steps", "step_size", "seed", "method", "batch_size")},
+            )
+            patterns.write(run)
+            made.append(patterns)
+            run.note("patterns", [one.to_json() for one in made])
+        run.note("notes", network.notes)
+    note(network.notes)
+    if as_json:
+        listed = [one.to_json() for one in made]
+        return print_json({"patterns": listed, "notes": network.notes, "files": [str(path) for path in run.files]})
+    rows = []
+    for one in made:
+        live = [row for row, status in enumerate(one.status) if status == "ok"]
+        before, after = (float(values[live].mean()) if live else 0.0 for values in (one.start, one.end))
+        others = [f"{status} {index}" for index, status in zip(one.filters, one.status, strict=True) if status != "ok"]
+        rows.append([one.layer, str(len(one.filters)), f"{before:.4g}", f"{after:.4g}", ", ".join(others) or "none"])
+    table("filter patterns", ["layer", "filters", "mean start", "mean end", "not ok"], rows, right=(1, 2, 3))
+    written(run.files, out)
+
+
+def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
+    network, out = _load(model, options), Path(options["out"] or "convlens-heatmap")
+    with Run(out, "heatmap", options["overwrite"], network.provenance(seed=options["seed"])) as run, stages() as begin:
+        found = convlens.heatmap(
+            network,
+            list(images),
+            list(options["target"]) or None,
+            progress=begin("heatmaps"),
+            **{name: options[name] for name in ("layer", "method", "score", "top", "batch_size")},
+        )
+        maps = found if isinstance(found, tuple) else (found,)
+        for one in maps:
+            one.write(run, strength=options["strength"], colormap=options["colormap"])
+        run.note("heatmaps", [one.to_json() for one in maps])
+        run.note("notes", network.notes)
+    note(network.notes)
+    if as_json:
+        listed = [one.to_json() for one in maps]
+        return print_json({"heatmaps": listed, "notes": network.notes, "files": [str(path) for path in run.files]})
+    for index, photo in enumerate(maps[0].photos):
+        predictions = [[str(one.index), one.name or "", f"{one.score:.4f}"] for one in maps[0].predictions[index]]
+        table(f"{photo.name}: predictions", ["class", "name", "probability"], predictions, right=(0, 2))
+    rows = [
+        [photo.name, str(target), one.names[index] or "", one.layer, one.status[index]]
+        for one in maps
+        for index, (photo, target) in enumerate(zip(one.photos, one.targets, strict=True))
+    ]
+    table("heatmaps", ["image", "class", "name", "layer", "status"], rows, right=(1,))
+    written(run.files, out)
+
+
+def run_report(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
+    network = _load(model, options)
+    _report(network, list(images), "report", as_json, options)
+
+
+def run_demo(as_json: bool, **options: Any) -> None:
+    from convlens.bundled import photo
+
+    network = convlens.load("bundled")
+    _report(network, [photo()], "demo", as_json, options)
+
+
+def _report(network: "Network", images: list[Any], command: str, as_json: bool, options: dict[str, Any]) -> None:
+    out = Path(options["out"] or f"convlens-{command}")
+    with stages() as begin:
+        shared = {name: options[name] for name in ("overwrite", "seed", "batch_size")}
+        files = survey(network, images, out, command=command, stage=begin, **shared)
+    note(network.notes)
+    if as_json:
+        return print_json(
+            {"page": str(out / "index.html"), "notes": network.notes, "files": [str(path) for path in files]}
+        )
+    written(files, out)

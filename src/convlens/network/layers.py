@@ -1,0 +1,95 @@
+"""The layers of a network that can be looked at, and how the user names them."""
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from convlens.errors import LayerError, near
+
+POOLING, CONVOLUTION, OTHER = "pooling", "convolution", "other"
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input: its name and its shape without the batch, channels last; None where any size goes."""
+
+    name: str
+    shape: tuple[int | None, ...]
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.shape) == 3
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer that can be looked at.
+
+    Attributes:
+        path: its name, with those of the models around it: `mobilenet/conv_pw_13_relu`. The second and later
+            calls of a shared layer are named `path:1`, `path:2` and so on.
+        kind: the class of the layer.
+        role: "convolution", "pooling" or "other".
+        output_shape: with None for the batch, channels last.
+        parameters: number of weights in it.
+        default: whether heatmaps look here by default.
+    """
+
+    path: str
+    kind: str
+    role: str
+    output_shape: tuple[int | None, ...]
+    parameters: int
+    container: bool = False
+    default: bool = False
+
+    @property
+    def is_spatial(self) -> bool:
+        return len(self.output_shape) == 4 and int(np.prod([side or 2 for side in self.output_shape[1:3]])) > 1
+
+
+def base_path(path: str, known: Sequence[str]) -> str:
+    """The path of a layer without the number of its call."""
+    return path if path in known else path.rpartition(":")[0]
+
+
+def find_layer(layers: Sequence[LayerInfo], name: str, source: str) -> LayerInfo:
+    """The layer of this path, or of this name where it is unique.
+
+    Raises:
+        LayerError: unknown (the near names are listed) or ambiguous.
+    """
+    known = {layer.path: layer for layer in layers}
+    if name in known:
+        return known[name]
+    ends = [path for path in known if path.endswith((f"/{name}", f".{name}"))]
+    if len(ends) == 1:
+        return known[ends[0]]
+    if ends:
+        raise LayerError(f"layer {name!r} is ambiguous: {', '.join(ends[:6])}; give the whole path")
+    raise LayerError(f"no layer {name!r} in {source}: {near(name, known)}")
+
+
+def select_layers(layers: Sequence[LayerInfo], names: str | Iterable[str] | None, source: str) -> list[LayerInfo]:
+    """Layers by name or glob, in the order of computing; every spatial convolution and pooling by default.
+
+    Raises:
+        LayerError: a name is unknown, a glob matches nothing, or the network has no such layers.
+    """
+    if names is None:
+        chosen = [layer for layer in layers if layer.role in (CONVOLUTION, POOLING) and layer.is_spatial]
+        if not chosen:
+            raise LayerError(f"{source} has no convolution or pooling layers; name the layers to look at")
+        return chosen
+    wanted: set[str] = set()
+    for name in [names] if isinstance(names, str) else names:
+        if any(sign in name for sign in "*?["):
+            matched = {layer.path for layer in layers if fnmatch.fnmatchcase(layer.path, name)}
+            if not matched:
+                raise LayerError(f"no layer matches {name!r}: {near(name, [layer.path for layer in layers])}")
+            wanted |= matched
+        else:
+            wanted.add(find_layer(layers, name, source).path)
+    return [layer for layer in layers if layer.path in wanted]

@@ -1,0 +1,78 @@
+"""What a network does in one forward pass: which layers are called, and which tensors they put out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convlens import backend
+
+if TYPE_CHECKING:
+    from convlens.network.base import Network
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one forward pass showed.
+
+    Attributes:
+        shapes: layer path -> output shape with the batch, in the order of the calls (inner layers first).
+        same: layer path -> the number of the tensor it put out; equal numbers are the same tensor.
+        passed: paths of layers that put out the tensor that they got.
+        outputs: one number a network output, as in `same`; None if no layer put it out.
+        units: sizes of the outputs' last axes, channels last.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    same: dict[str, int]
+    passed: frozenset[str]
+    outputs: tuple[int | None, ...]
+    units: tuple[int, ...]
+
+
+def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
+    """Runs the network once with every layer tapped.
+
+    Args:
+        arrays: inputs, a batch of one each.
+    """
+    from keras import tree
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    same: dict[str, int] = {}
+    passed: set[str] = set()
+    outputs: list[int | None] = []
+    units: list[int] = []
+    counts: Counter[str] = Counter()
+    kept: list[Any] = []  # holding the tensors keeps their identities apart
+
+    def number(tensor: Any) -> int:
+        place = next((place for place, other in enumerate(kept) if other is tensor), len(kept))
+        kept.extend([tensor] if place == len(kept) else [])
+        return place
+
+    def on_output(path: str, arguments: tuple, raw: Any) -> Any:
+        key = f"{path}:{counts[path]}" if counts[path] else path
+        counts[path] += 1
+        parts = tree.flatten(raw)
+        if parts and hasattr(parts[0], "shape"):
+            shapes[key] = tuple(network.to_last(parts[0]).shape)
+            same[key] = number(parts[0])
+            if any(part is parts[0] for part in tree.flatten(arguments)):
+                passed.add(key)
+        return raw
+
+    def run(*tensors: Any) -> None:
+        with network.tap(network.paths, on_output):
+            network.forward(tensors)
+        known = len(kept)
+        places = [number(raw) for raw in network.raw_outputs]
+        outputs.extend(place if place < known else None for place in places)
+        units.extend(network.to_last(raw).shape[-1] if len(raw.shape) else 1 for raw in network.raw_outputs)
+        network.raw_outputs = []
+
+    with network.reading():
+        backend.current().trace(run, network.tensors(arrays))
+    return Observation(shapes, same, frozenset(passed), tuple(outputs), tuple(units))

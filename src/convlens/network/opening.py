@@ -1,0 +1,72 @@
+"""From what the user has to a network: loads the model, and finds its preprocessing and class names."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from convlens.backend import keras_ready
+from convlens.errors import LabelsError
+from convlens.network.base import Network
+from convlens.network.labels import Labels, checked, imagenet_names, read_labels
+from convlens.network.loading import Loaded, framework_needed, open_model
+from convlens.network.preprocessing import Preprocessing, preprocessing
+
+
+def open_network(
+    model: Any,
+    preprocess: str | Callable | None,
+    labels: str | Path | Sequence[str] | None,
+    input_shape: Any,
+    weights: Any,
+    architecture: Any,
+    custom: Sequence[str],
+    trust: bool,
+) -> Network:
+    """See `convlens.load`."""
+    needed = framework_needed(model)
+    keras_ready("torch" if needed == "torch" else None)
+    loaded = open_model(model, weights=weights, architecture=architecture, custom=custom, trust=trust)
+    network = _wrapped(loaded, input_shape)
+    network.input_size = loaded.input_size
+    network.preprocessing = _preprocessing(network, loaded, preprocess)
+    network.labels = _labels(network, loaded, labels)
+    return network
+
+
+def _wrapped(loaded: Loaded, input_shape: Any) -> Network:
+    options = {"sha256": loaded.sha256, "notes": loaded.notes, "input_shape": input_shape}
+    if loaded.framework == "torch":
+        keras_ready("torch")
+        from convlens.network.torch_network import TorchNetwork
+
+        return TorchNetwork(loaded.model, loaded.source, **options)
+    from convlens.network.keras_network import KerasNetwork
+
+    return KerasNetwork(loaded.model, loaded.source, **options)
+
+
+def _preprocessing(network: Network, loaded: Loaded, given: str | Callable | None) -> Preprocessing | None:
+    """Given by the user, else the source's own, else told by the model's first layers, else unknown."""
+    if given is not None:
+        return preprocessing(given, "given")
+    if loaded.preprocessing is not None:
+        return preprocessing(loaded.preprocessing, loaded.preprocessing_source or "found with the model")
+    inside = network.inner_rescaling()
+    return preprocessing("none", f"layer {inside} of the network rescales") if inside else None
+
+
+def _labels(network: Network, loaded: Loaded, given: str | Path | Sequence[str] | None) -> Labels | None:
+    """Given by the user, else the source's own, else ImageNet's where there are 1000 classes."""
+    if given is None and loaded.labels is None and network.observe().units[0] != 1000:
+        return None
+    classes = network.head().classes
+    if given is not None:
+        named = f"labels file {given}" if isinstance(given, str | Path) else "the list of labels"
+        return checked(read_labels(given), classes, named)
+    if loaded.labels is not None:
+        try:
+            return checked(loaded.labels, classes, loaded.labels_source or "the model's labels")
+        except LabelsError as error:
+            network.notes.append(f"class names left aside: {error}")
+            return None
+    return Labels(imagenet_names(), "ImageNet's, as the network has 1000 classes")

@@ -1,0 +1,282 @@
+"""What a filter looks for: gradient ascent in input space, many filters at once."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convlens import backend
+from convlens.errors import FilterError, OptionError, near
+from convlens.network.base import Network
+from convlens.network.layers import LayerInfo
+from convlens.results.patterns import FilterPatterns
+from convlens.techniques.batches import BUDGET, image_bytes
+
+GREY, NOISE = 128.0, 20.0  # the start: noise of 20 grey levels on middle grey
+RETRIES = ((GREY - 50, 100.0), (0.0, 255.0))  # middle and contrast of the starts after a dead one
+EPSILON = 1e-5
+AT_ONCE = 16  # images; larger batches are no faster on two cores
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How the ascent's image lies in the network's own input: x = matrix @ rgb + offset, rgb 0-255."""
+
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    @property
+    def grey_level(self) -> np.ndarray:
+        """The size of one grey level in each channel of the input."""
+        return np.abs(self.matrix).sum(-1)
+
+    def enter(self, images: np.ndarray) -> np.ndarray:
+        return (images @ self.matrix.T + self.offset).astype("float32")
+
+    def leave(self, inputs: np.ndarray) -> np.ndarray:
+        return ((inputs - self.offset) @ np.linalg.inv(self.matrix).T).astype("float32")
+
+
+def objective(network: Network, layer: str) -> Callable:
+    """A function (images, directions, *others) -> ((sum of values,), values) for the output of a layer.
+
+    A value is the mean over space of the output along a direction (batch, channels); for one filter, one-hot.
+    `others` are the network's further inputs, which stay as they are.
+    """
+    from keras import ops
+
+    from convlens.techniques.activations import recorded
+
+    record = recorded(network, [network.layer(layer)])
+    place = network.image_input
+
+    def values(images: Any, directions: Any, *others: Any) -> tuple[Any, Any]:
+        (output,) = record(*others[:place], images, *others[place:])
+        along = ops.mean(output, axis=tuple(range(1, len(output.shape) - 1))) if len(output.shape) > 2 else output
+        each = ops.sum(along * directions, axis=-1)
+        return ops.reshape(ops.sum(each), (1,)), each
+
+    return values
+
+
+def ascent_step(network: Network, layer: str) -> Callable:
+    """One step: (images, directions, steps, *others) -> (images, values before it, largest gradients).
+
+    The gradient of each image is divided by (its root mean square + 1e-5), and `steps` of it (a step size a
+    channel) are added.
+    """
+    from keras import ops
+
+    climb = backend.current().gradients(objective(network, layer))
+
+    def step(images: Any, directions: Any, steps: Any, *others: Any) -> tuple[Any, Any, Any]:
+        _, values, grads = climb(images, directions, *others)
+        slope = grads[0]
+        size = ops.sqrt(ops.mean(ops.square(slope), axis=(1, 2, 3), keepdims=True)) + EPSILON
+        return images + steps * (slope / size), values, ops.max(ops.abs(slope), axis=(1, 2, 3))
+
+    return step
+
+
+def start_images(
+    filters: Sequence[int], size: tuple[int, int], channels: int, seed: int, attempt: int = 0
+) -> np.ndarray:
+    """Noise on grey, RGB 0-255, float32 (filters, *size, channels); each filter's own, whatever runs beside it."""
+    low, contrast = (GREY, NOISE) if attempt == 0 else RETRIES[attempt - 1]
+    noise = [np.random.default_rng([seed, index, attempt]).random((*size, channels)) for index in filters]
+    return (np.stack(noise) * contrast + low).astype("float32")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one ascent: sides of the image in pixels, number of steps, size of a step in grey levels, seed of the noise."""
+
+    sides: tuple[int, int]
+    steps: int
+    step_size: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """What one batch of filters came to: images in input units, values before and after, the first gradients' size."""
+
+    images: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    steepest: np.ndarray
+
+    def status(self) -> list[str]:
+        """One word a filter; a filter whose gradient is zero stays where it is, whatever the number of steps."""
+        finite = np.isfinite(self.images).all(axis=(1, 2, 3)) & np.isfinite(self.end)
+        dead = (self.steepest == 0) | ((self.end == 0) & (self.start >= 0))
+        return [
+            "non-finite" if not fine else "dead" if still else "ok" for fine, still in zip(finite, dead, strict=True)
+        ]
+
+
+def ascend(
+    network: Network, layer: LayerInfo, start: np.ndarray, filters: Sequence[int], pixels: Pixels, settings: Settings
+) -> Climbed:
+    """Plain gradient ascent for one batch of filters: `settings.steps` steps with the normalized gradient.
+
+    Args:
+        start: RGB 0-255, float32 (filters, height, width, channels).
+    """
+    from keras import ops
+
+    run = network.compiled(("ascent", layer.path), ascent_step(network, layer.path))
+    directions = np.eye(layer.output_shape[-1] or 1, dtype="float32")[list(filters)]
+    others = network.input_arrays(len(filters))
+    others.pop(network.image_input)
+    sizes = (pixels.grey_level * settings.step_size).astype("float32")
+    images, *rest = network.tensors([pixels.enter(start), directions, sizes, *others])
+    history: list[Any] = []
+    for _ in range(settings.steps):
+        images, values, steepest = run(images, *rest)
+        history = history or [values, steepest]
+    _, last, _ = run(images, *rest)
+    return Climbed(*(np.array(ops.convert_to_numpy(part)) for part in (images, history[0], last, history[1])))
+
+
+METHODS: dict[str, Callable] = {"ascent": ascend}
+
+
+def filter_patterns(
+    network: Network,
+    layer: str,
+    filters: Iterable[int] | str | int | None = None,
+    size: int | tuple[int, int] = 64,
+    steps: int = 40,
+    step_size: float = 1.0,
+    seed: int = 0,
+    method: str = "ascent",
+    batch_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FilterPatterns:
+    """The images that filters of a layer respond to most, by gradient ascent from noise on grey.
+
+    Args:
+        network: the network to look into; its preprocessing tells in which units its input is.
+        layer: name of the layer; the forward pass stops there.
+        filters: indices, a range, "all" or text such as "0:64,70"; all by default.
+        size: of the images in pixels.
+        steps: how many steps of ascent.
+        step_size: in grey levels of 0-255.
+        seed: of the noise; each filter draws its own.
+        method: one of METHODS.
+        batch_size: filters at once; as many as fit the memory budget, at most 16, by default.
+        progress: called with the number of filters done and their total.
+
+    Returns:
+        images uint8 (filters, height, width, 3), the mean activation at start and end, and a status a filter:
+        "ok", "dead" (no gradient from any of three starts) or "non-finite".
+
+    Raises:
+        LayerError: unknown layer.
+        FilterError: a filter that the layer does not have.
+        OptionError: unknown method, or a size that the layer cannot be computed on.
+    """
+    info = network.layer(layer)
+    chosen = parse_filters(filters, int(info.output_shape[-1] or 0), info.path)
+    if method not in METHODS:
+        raise OptionError(f"unknown method {method!r}: {near(method, METHODS)}")
+    sides = (size, size) if isinstance(size, int) else (size[0], size[1])
+    if min(sides) < 1 or steps < 1 or (batch_size is not None and batch_size < 1):
+        raise OptionError(f"size {size}, {steps} steps, batch size {batch_size}: expected at least 1 of each")
+    settings = Settings(sides, steps, step_size, seed)
+    at_once = batch_size or filters_at_once(network, info, sides)
+    with network.differentiating(), _sized(network, info, sides):
+        climbed = _climb(network, info, chosen, settings, method, at_once, progress)
+    provenance = network.provenance(
+        technique="filter patterns", method=method, steps=steps, step_size=step_size, seed=seed, size=list(sides)
+    )
+    status = tuple(climbed.status())
+    return FilterPatterns.from_latents(
+        climbed.images, chosen, climbed.start, climbed.end, status, info.path, provenance
+    )
+
+
+def _climb(
+    network: Network,
+    layer: LayerInfo,
+    filters: Sequence[int],
+    settings: Settings,
+    method: str,
+    at_once: int,
+    progress: Callable[[int, int], None] | None,
+) -> Climbed:
+    """All filters in batches, the dead ones once more from other starts; the images in RGB 0-255."""
+    pixels = Pixels(*network.known_preprocessing().affine(network.image_shape[2] or 3))
+    shape = (len(filters), *settings.sides, len(pixels.offset))
+    total = Climbed(np.zeros(shape, "float32"), *(np.zeros(len(filters), "float32") for _ in range(3)))
+    waiting = list(range(len(filters)))
+    for attempt in range(1 + len(RETRIES)):
+        for at in range(0, len(waiting), at_once):
+            rows = waiting[at : at + at_once]
+            indices = [filters[row] for row in rows]
+            noise = start_images(indices, settings.sides, shape[-1], settings.seed, attempt)
+            part = METHODS[method](network, layer, noise, indices, pixels, settings)
+            total.images[rows] = pixels.leave(part.images)
+            total.start[rows], total.end[rows], total.steepest[rows] = part.start, part.end, part.steepest
+            if progress and not attempt:
+                progress(at + len(rows), len(filters))
+        waiting = [row for row, word in enumerate(total.status()) if word == "dead"]
+    return total
+
+
+def filters_at_once(network: Network, layer: LayerInfo, sides: tuple[int, int]) -> int:
+    """Filters whose layer outputs, and as much again for their gradients, fit the memory budget."""
+    tall, wide = network.input_arrays(1)[network.image_input].shape[1:3]
+    share = sides[0] * sides[1] / (tall * wide)
+    return int(min(max(BUDGET // (2 * share * image_bytes(network, until=layer.path)), 1), AT_ONCE))
+
+
+def parse_filters(filters: Iterable[int] | str | int | None, count: int, layer: str) -> tuple[int, ...]:
+    """Filter indices from indices, a range, "all" or text with indices and ranges as Python slices, "0:64,70".
+
+    Raises:
+        FilterError: nothing chosen, no number, or out of range.
+    """
+    if filters is None or filters == "all":
+        return tuple(range(count))
+    chosen: list[int] = []
+    if isinstance(filters, str):
+        for part in filters.split(","):
+            try:
+                numbers = [int(word) if word.strip() else None for word in part.split(":")]
+                sliced = len(numbers) in (2, 3)
+                chosen += range(count)[slice(*numbers)] if sliced else [int(numbers[0] or 0)] if part.strip() else []
+                _in_range([n for n in numbers[:2] if n is not None], count + sliced, layer)
+            except ValueError as error:
+                raise FilterError(
+                    f'filters {filters!r}: expected indices and ranges such as "0:64,70", or "all"'
+                ) from error
+    else:
+        chosen = [int(filters)] if isinstance(filters, int | np.integer) else [int(index) for index in filters]
+    _in_range(chosen, count, layer)
+    if not chosen:
+        raise FilterError(f"no filters chosen in {filters!r}; layer {layer} has {count}, 0 to {count - 1}")
+    return tuple(dict.fromkeys(chosen))
+
+
+def _in_range(indices: Iterable[int], count: int, layer: str) -> None:
+    for index in indices:
+        if not 0 <= index < count:
+            raise FilterError(f"filter {index} is out of range: layer {layer} has {count}, 0 to {count - 1}")
+
+
+@contextmanager
+def _sized(network: Network, layer: LayerInfo, sides: tuple[int, int]) -> Iterator[None]:
+    """Says what is wrong where a network cannot be computed on images of this size up to the layer."""
+    try:
+        yield
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        own = network.image_shape[:2]
+        hint = f"its own size is {own[0]}x{own[1]}" if None not in own else "try a larger one"
+        raise OptionError(
+            f"layer {layer.path} cannot be computed on images of {sides[0]}x{sides[1]} pixels; {hint} ({reason})"
+        ) from error
