@@ -199,7 +199,11 @@ def main() -> None:
         export(model, options.out)
     if options.final:
         score, loss = accuracy(model, *read_split(options.data / "test", SIZE))
-        print(json.dumps({"test_accuracy": round(score, 4), "test_log_loss": round(loss, 4), **vars(options)}, default=str))
+        print(
+            json.dumps(
+                {"test_accuracy": round(score, 4), "test_log_loss": round(loss, 4), **vars(options)}, default=str
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -80,15 +80,14 @@ class KerasNetwork(Network):
 
     def __init__(self, model: Any, source: str, *, input_shape: Any = None, **options: Any) -> None:
         super().__init__(model, source, **options)
-        self._specs = _input_specs(model, source, input_shape)
         self._by_path: dict[str, Any] = {}
         self._collect(model, "")
         self._first = any(getattr(layer, "data_format", None) == "channels_first" for layer in self._by_path.values())
-        if self._first:
-            self._specs = tuple(
-                InputSpec(spec.name, (*spec.shape[1:], spec.shape[0])) if spec.is_image else spec
-                for spec in self._specs
-            )
+        self._specs = _given_specs(input_shape) if input_shape else _own_specs(model, source, self._first)
+        if not model.built:  # its weights must not be made inside a trace
+            with self.reading():
+                self.forward(self.tensors(self.input_arrays(1)))
+            self._collect(model, "")
 
     def _collect(self, layer: Any, prefix: str) -> None:
         for inner in sublayers(layer):
@@ -223,20 +222,26 @@ def _has_graph(model: Any) -> bool:
         return False
 
 
-def _input_specs(model: Any, source: str, given: Any) -> tuple[InputSpec, ...]:
-    """The model's inputs without the batch, in the model's own layout."""
+def _given_specs(shape: Any) -> tuple[InputSpec, ...]:
+    """Inputs from the user's shape (height, width, channels), or from a list of them."""
+    shapes = shape if isinstance(shape[0], list | tuple) else [shape]
+    return tuple(InputSpec(f"input_{number}", tuple(sides)) for number, sides in enumerate(shapes))
+
+
+def _own_specs(model: Any, source: str, channels_first: bool) -> tuple[InputSpec, ...]:
+    """Inputs as the model knows them: from its graph, or from when it was built."""
     if _has_graph(model):
-        return tuple(InputSpec(tensor.name, tuple(tensor.shape[1:])) for tensor in model.inputs)
-    if given is None:
-        config = model.get_build_config() if model.built else None
-        shapes = (config or {}).get("input_shape") or (config or {}).get("shapes_dict")
+        named = [(tensor.name, tuple(tensor.shape[1:])) for tensor in model.inputs]
+    else:
+        config = (model.get_build_config() if model.built else None) or {}
+        shapes = config.get("input_shape") or config.get("shapes_dict")
         if not shapes:
             raise ModelError(
                 f"{source} was never built, so its input is unknown; give input_shape=(height, width, channels)"
                 " or call the model once on an image"
             )
         shapes = list(shapes.values()) if isinstance(shapes, dict) else shapes
-        several = bool(shapes) and isinstance(shapes[0], list | tuple)
-        given = [shape[1:] for shape in shapes] if several else tuple(shapes)[1:]
-    shapes = given if given and isinstance(given[0], list | tuple) else [given]
-    return tuple(InputSpec(f"input_{number}", tuple(shape)) for number, shape in enumerate(shapes))
+        shapes = shapes if isinstance(shapes[0], list | tuple) else [shapes]
+        named = [(f"input_{number}", tuple(sides)[1:]) for number, sides in enumerate(shapes)]
+    last = [(name, (*sides[1:], sides[0]) if channels_first and len(sides) == 3 else sides) for name, sides in named]
+    return tuple(InputSpec(name, sides) for name, sides in last)

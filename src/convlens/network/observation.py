@@ -46,21 +46,25 @@ def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
     outputs: list[int | None] = []
     units: list[int] = []
     counts: Counter[str] = Counter()
-    kept: list[Any] = []  # holding the tensors keeps their identities apart
+    kept: list[tuple[Any, int]] = []  # holding the tensors keeps their identities apart
 
     def number(tensor: Any) -> int:
-        place = next((place for place, other in enumerate(kept) if other is tensor), len(kept))
-        kept.extend([tensor] if place == len(kept) else [])
-        return place
+        version = getattr(tensor, "_version", 0)  # PyTorch counts what is done to a tensor in place
+        for place, (other, of) in enumerate(kept):
+            if other is tensor and of == version:
+                return place
+        kept.append((tensor, version))
+        return len(kept) - 1
 
     def on_output(path: str, arguments: tuple, raw: Any) -> Any:
         key = f"{path}:{counts[path]}" if counts[path] else path
         counts[path] += 1
         parts = tree.flatten(raw)
         if parts and hasattr(parts[0], "shape"):
+            known = len(kept)
             shapes[key] = tuple(network.to_last(parts[0]).shape)
             same[key] = number(parts[0])
-            if any(part is parts[0] for part in tree.flatten(arguments)):
+            if same[key] < known and any(part is parts[0] for part in tree.flatten(arguments)):
                 passed.add(key)
         return raw
 
