@@ -16,7 +16,9 @@ class Kind:
     """A model, where the twin's layers are in it, and how the twin's images are fed to it."""
 
     model: Any
-    paths: dict[str, str] = field(default_factory=lambda: {"one": "one", "pool": "pool", "two": "two", "classes": "classes"})
+    paths: dict[str, str] = field(
+        default_factory=lambda: {"one": "one", "pool": "pool", "two": "two", "classes": "classes"}
+    )
     channels: int = 3
     options: dict[str, Any] = field(default_factory=dict)
     sample: Callable[[np.ndarray], Any] = lambda image: image
@@ -67,7 +69,11 @@ def unbuilt() -> Kind:
     """A Sequential that never saw an input: it is built by the first look, from the shape given."""
     built = parts()
     w = twin.weights()
-    for name, values in {"one": [w.one, w.one_bias], "two": [w.two, w.two_bias], "classes": [w.dense, w.dense_bias]}.items():
+    for name, values in {
+        "one": [w.one, w.one_bias],
+        "two": [w.two, w.two_bias],
+        "classes": [w.dense, w.dense_bias],
+    }.items():
         kernel, bias = (keras.initializers.Constant(value) for value in values)
         built[name].kernel_initializer, built[name].bias_initializer = kernel, bias
     return Kind(keras.Sequential(list(built.values())), options={"input_shape": (*twin.SIDES, 3)})

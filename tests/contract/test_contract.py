@@ -40,7 +40,9 @@ def state(model: Any) -> list[Any]:
         return [*(t.float().numpy().tobytes() + str(t.dtype).encode() for t in tensors), *flags] + [
             (p.requires_grad, p.grad is None) for p in model.parameters()
         ]
-    seen = [np.asarray(keras.ops.convert_to_numpy(v.value), "float64").tobytes() + v.dtype.encode() for v in model.variables]
+    seen = [
+        np.asarray(keras.ops.convert_to_numpy(v.value), "float64").tobytes() + v.dtype.encode() for v in model.variables
+    ]
     for layer in [model, *model._flatten_layers()]:
         seen.append((layer.name, layer.trainable, layer.dtype_policy.name, sorted(vars(layer)), "call" in vars(layer)))
         seen.append(getattr(layer, "activation", None))
@@ -55,7 +57,9 @@ def test_activations_equal_the_twin(kind: Kind) -> None:
     for name in ("one", "pool", "two"):
         values = found[kind.paths[name]]
         assert values.dtype == np.float32
-        np.testing.assert_allclose(values, expected[name], rtol=kind.tolerance, atol=kind.tolerance * expected[name].max())
+        np.testing.assert_allclose(
+            values, expected[name], rtol=kind.tolerance, atol=kind.tolerance * expected[name].max()
+        )
 
 
 @pytest.mark.parametrize("score", ["logit", "probability"])
@@ -98,7 +102,12 @@ def test_one_ascent_step_equals_the_seeds_formula(kind: Kind, layer: str) -> Non
     w = twin.weights(kind.channels)
     before = twin.forward(start, w)[layer].mean((1, 2))
     tolerance = 1e-5 if kind.exact else 2e-2
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(values), [before[i, f] for i, f in enumerate(filters)], rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(values),
+        [before[i, f] for i, f in enumerate(filters)],
+        rtol=tolerance,
+        atol=tolerance,
+    )
     expected = twin.ascent_step(start, w, layer, filters)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(after), expected, atol=tolerance * np.abs(expected).max())
 
@@ -133,9 +142,13 @@ def test_nothing_is_left_changed_by_an_error_in_the_middle(kind: Kind, error: Ba
         raise error
 
     stopped = isinstance(error, StopForward)
-    with nullcontext() if stopped else pytest.raises(type(error)), network.differentiating():
-        with network.linear_head(network.head()), network.intercept({kind.paths["two"]: fail}):
-            assert network.forward(network.tensors(network.input_arrays(1))) is None
+    with (
+        nullcontext() if stopped else pytest.raises(type(error)),
+        network.differentiating(),
+        network.linear_head(network.head()),
+        network.intercept({kind.paths["two"]: fail}),
+    ):
+        assert network.forward(network.tensors(network.input_arrays(1))) is None
     assert state(kind.model) == before
 
 
@@ -169,7 +182,10 @@ def test_all_filters_of_a_layer_share_one_trace(kind: Kind) -> None:
 def test_layers_are_listed_with_what_the_twin_knows_of_them(kind: Kind) -> None:
     network = opened(kind)
     listed = {layer.path: layer for layer in network.layers}
-    shapes = {name: values.shape[1:] for name, values in twin.forward(seen_by_network(kind), twin.weights(kind.channels)).items()}
+    shapes = {
+        name: values.shape[1:]
+        for name, values in twin.forward(seen_by_network(kind), twin.weights(kind.channels)).items()
+    }
     for name in ("one", "pool", "two"):
         assert listed[kind.paths[name]].output_shape == (None, *shapes[name])
     assert network.head().kind == "softmax"

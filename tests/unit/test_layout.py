@@ -22,7 +22,19 @@ ALLOWED = {
     "techniques": {"errors", "images", "results", "backend", "network", "techniques"},
     "bundled": {"errors", "images"},
 }
-FRAMEWORK_FREE = {"errors", "images", "render", "store", "results", "report", "bundled", "cli", "api", "survey", "__init__"}
+FRAMEWORK_FREE = {
+    "errors",
+    "images",
+    "render",
+    "store",
+    "results",
+    "report",
+    "bundled",
+    "cli",
+    "api",
+    "survey",
+    "__init__",
+}
 
 
 def imported(path: Path) -> set[str]:

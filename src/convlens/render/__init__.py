@@ -1,0 +1,1 @@
+"""Arrays -> Pillow images. Results hold raw values; all scaling for the eye happens here."""

@@ -1,0 +1,165 @@
+"""Many small pictures in one."""
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from convlens.render.colormap import colorize, lookup
+from convlens.render.normalize import channel_scale, constant_channels, layer_scale
+from convlens.render.text import CAPTION, INK, SOFT, font, framed, write
+
+WIDE = 1200  # pixels that a grid of small maps is enlarged towards
+LARGEST = 6000  # pixels; wider grids are reduced
+BLANK, STROKE = (38, 38, 46), (120, 120, 135)  # of a dead channel's tile
+STRIP = 64  # cells a row of a strip
+
+
+def tile(tiles: np.ndarray, columns: int, margin: int, background: tuple[int, int, int] = (0, 0, 0)) -> np.ndarray:
+    """Tiles in rows, with a margin between them but none around; the last row is filled up with background.
+
+    Args:
+        tiles: uint8 (n, height, width, 3).
+        columns: tiles a row.
+        margin: pixels between two tiles.
+
+    Returns:
+        uint8 (rows·(height + margin) - margin, columns·(width + margin) - margin, 3).
+    """
+    count, height, width, _ = tiles.shape
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    sheet = np.empty((rows * columns, height + margin, width + margin, 3), "uint8")
+    sheet[:] = background
+    sheet[:count, :height, :width] = tiles
+    sheet = sheet.reshape(rows, columns, height + margin, width + margin, 3).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * (height + margin), columns * (width + margin), 3)
+    return sheet[: sheet.shape[0] - margin, : sheet.shape[1] - margin]
+
+
+def crossed(height: int, width: int) -> np.ndarray:
+    """The tile of a dead channel or filter: dark, with a diagonal cross; uint8 (height, width, 3)."""
+    rows, columns = np.ogrid[:height, :width]
+    across = columns * max(height - 1, 1) / max(width - 1, 1)
+    stroke = max(min(height, width) / 40, 0.5)
+    lines = (np.abs(rows - across) <= stroke) | (np.abs(rows - (height - 1 - across)) <= stroke)
+    return np.where(lines[..., None], np.array(STROKE), np.array(BLANK)).astype("uint8")
+
+
+def channel_tiles(values: np.ndarray, scale: str, colormap: str) -> np.ndarray:
+    """Every channel as a coloured tile, those without any contrast crossed out.
+
+    Args:
+        values: (height, width, channels).
+        scale: "channel", each its own brightness, or "layer", one for all.
+
+    Returns:
+        uint8 (channels, height, width, 3).
+    """
+    scaled = channel_scale(values) if scale == "channel" else layer_scale(values)
+    tiles = lookup(colormap)[scaled.transpose(2, 0, 1)]
+    tiles[constant_channels(values)] = crossed(*values.shape[:2])
+    return tiles
+
+
+def enlarged(tiles: np.ndarray, columns: int, wide: int = WIDE) -> np.ndarray:
+    """Tiles as large as fits the width, in whole pixels, so that a map of few values is seen as squares."""
+    times = max(wide // (min(columns, len(tiles)) * tiles.shape[2]), 1)
+    times = min(times, max(128 // max(tiles.shape[1:3]), 1))
+    return tiles.repeat(times, 1).repeat(times, 2) if times > 1 else tiles
+
+
+def activation_grid(
+    values: np.ndarray,
+    title: str,
+    caption: str = "",
+    scale: str = "channel",
+    columns: int = 16,
+    colormap: str = "viridis",
+) -> Image.Image:
+    """All channels of a layer on one image, in rows, with title, caption and what the colours mean.
+
+    Args:
+        values: raw (height, width, channels).
+        title: the layer's name.
+        caption: what was measured.
+        scale: "channel": each channel has its own brightness, as the seed draws it; "layer": one scale for all.
+        columns: channels a row.
+    """
+    tiles = enlarged(channel_tiles(values, scale, colormap), columns)
+    sheet = Image.fromarray(tile(tiles, columns, max(tiles.shape[2] // 32, 1), (255, 255, 255)))
+    if max(sheet.size) > LARGEST:
+        sheet.thumbnail((LARGEST, LARGEST))
+    if scale == "layer":
+        finite = np.nan_to_num(values)
+        sheet = with_bar(sheet, float(finite.min()), float(finite.max()), colormap)
+    meaning = "each channel on its own scale" if scale == "channel" else "all channels on one scale"
+    dead = int(constant_channels(values).sum())
+    meaning += f"; {dead} crossed out: the same everywhere on this image" if dead else ""
+    return framed(sheet, title, f"{caption}\n{meaning}" if caption else meaning)
+
+
+def with_bar(picture: Image.Image, low: float, high: float, colormap: str, least: int = 320) -> Image.Image:
+    """A picture with a colour bar under it, marked "low" and "high" with the values they stand for."""
+    width, tall = max(picture.width, least), CAPTION + 26
+    page = Image.new("RGB", (width, picture.height + tall), (255, 255, 255))
+    page.paste(picture, (0, 0))
+    words = [f"low {low:.4g}", f"high {high:.4g}"]
+    left = int(font(CAPTION).getlength(words[0])) + 10
+    right = width - int(font(CAPTION).getlength(words[1])) - 10
+    bar = colorize(np.linspace(0, 1, max(right - left, 2), dtype="float32")[None].repeat(14, 0), colormap)
+    top = picture.height + 10
+    page.paste(Image.fromarray(bar), (left, top))
+    write(page, (0, top - 2), words[0], CAPTION, INK)
+    write(page, (right + 10, top - 2), words[1], CAPTION, INK)
+    return page
+
+
+def strip(values: np.ndarray, title: str, caption: str = "", colormap: str = "viridis") -> Image.Image:
+    """The output of a layer that is not spatial: features as cells in rows, or a row a token.
+
+    Args:
+        values: (features,), (tokens, features) or any other shape, whose first axes become rows.
+    """
+    flat = values.reshape(-1) if values.ndim < 2 else values.reshape(-1, values.shape[-1])
+    scaled = colorize(layer_scale(flat.reshape(1, 1, -1)).reshape(flat.shape), colormap)
+    if flat.ndim == 1:
+        columns = min(len(flat), STRIP)
+        cells = tile(scaled[:, None, None].repeat(16, 1).repeat(16, 2), columns, 1, (255, 255, 255))
+    else:
+        times = max(min(WIDE // flat.shape[1], 16), 1)
+        cells = scaled.repeat(times, 0).repeat(times, 1)
+    picture = Image.fromarray(np.ascontiguousarray(cells))
+    if max(picture.size) > LARGEST:
+        picture.thumbnail((LARGEST, LARGEST))
+    finite = np.nan_to_num(flat)
+    lines = f"{flat.shape[-1]} features" + (f", {flat.shape[0]} rows" if flat.ndim == 2 else f", {STRIP} a row")
+    picture = with_bar(picture, float(finite.min()), float(finite.max()), colormap)
+    return framed(picture, title, f"{caption}\n{lines}" if caption else lines)
+
+
+def pattern_grid(
+    images: np.ndarray, columns: int = 8, margin: int = 5, words: dict[int, str] | None = None
+) -> Image.Image:
+    """Patterns on black with black margins, 8 a row: 547x547 for 64 at 64 pixels.
+
+    Args:
+        images: uint8 (filters, height, width, 3).
+        columns: patterns a row.
+        margin: pixels between two.
+        words: by row of `images`, what is written on a pattern that is none.
+    """
+    tiles = images.copy()
+    height, width = tiles.shape[1:3]
+    for row in words or {}:
+        tiles[row] = crossed(height, width)
+    sheet = Image.fromarray(tile(tiles, columns, margin))
+    for row, word in (words or {}).items():
+        at = (row % columns) * (width + margin), (row // columns) * (height + margin)
+        size = max(min(height // 4, 14), 8)
+        if font(size).getlength(word) < width:
+            write(sheet, (at[0] + 3, at[1] + 2), word, size, (255, 255, 255))
+    return sheet
+
+
+__all__ = ["SOFT", "activation_grid", "channel_tiles", "crossed", "pattern_grid", "strip", "tile", "with_bar"]

@@ -1,0 +1,126 @@
+"""What layers made of images."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from convlens.images import Photo
+from convlens.render.grid import activation_grid, strip
+from convlens.store import Run, safe_name
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """What a layer does on one image.
+
+    Attributes:
+        active: share of positions, over all channels, with a value above 0.
+        dead: channels that have the same value everywhere on the image (no position, no contrast).
+        mean, maximum: of all values.
+        channels: how many there are.
+    """
+
+    active: float
+    dead: tuple[int, ...]
+    mean: float
+    maximum: float
+    channels: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.active:.1%} of positions active, {len(self.dead)} of {self.channels} channels dead,"
+            f" mean {self.mean:.4g}, maximum {self.maximum:.4g}"
+        )
+
+
+def statistics(values: np.ndarray) -> LayerStatistics:
+    """The statistics of a layer's output for one image, (…, channels).
+
+    Features without positions count as channels of one. A lone feature is dead where it is 0; a channel with several positions where they are all equal.
+    """
+    flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
+    blank = flat[0] == 0 if len(flat) == 1 else flat.max(0) == flat.min(0)
+    dead = tuple(int(channel) for channel in np.flatnonzero(blank))
+    active = float(np.count_nonzero(flat > 0) / flat.size)
+    return LayerStatistics(active, dead, float(flat.mean(dtype="float64")), float(flat.max()), flat.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Activations(Mapping[str, np.ndarray]):
+    """Outputs of layers: a mapping of layer paths to float32 (batch, height, width, channels).
+
+    Attributes:
+        arrays: the same as a dict; (batch, …, features) for layers that are not spatial.
+        photos: the images as they are shown.
+        statistics: by layer path, one an image.
+        provenance: model, preprocessing, versions.
+    """
+
+    arrays: dict[str, np.ndarray]
+    photos: tuple[Photo, ...]
+    statistics: dict[str, tuple[LayerStatistics, ...]]
+    provenance: dict[str, Any]
+
+    def __getitem__(self, layer: str) -> np.ndarray:
+        return self.arrays[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def __repr__(self) -> str:
+        return f"Activations({', '.join(f'{path}: {values.shape}' for path, values in self.arrays.items())})"
+
+    def picture(
+        self, layer: str, index: int = 0, scale: str = "channel", columns: int = 16, colormap: str = "viridis"
+    ) -> Image.Image:
+        """All channels of a layer on one image, with the layer's name and statistics.
+
+        Args:
+            layer: its path.
+            index: of the image in the batch.
+            scale: "channel", each channel on its own scale, or "layer", all on one.
+            columns: channels a row.
+            colormap: by name.
+        """
+        values, caption = self.arrays[layer][index], f"{self.photos[index].name}: {self.statistics[layer][index]}"
+        if values.ndim == 3:
+            return activation_grid(values, layer, caption, scale, columns, colormap)
+        return strip(values, layer, caption, colormap)
+
+    def write(self, run: Run, scale: str = "channel", columns: int = 16, colormap: str = "viridis") -> None:
+        """Pictures and raw values into a run's folder, a folder an image."""
+        for index, photo in enumerate(self.photos):
+            home = f"activations/{safe_name(photo.name)}"
+            for layer in self.arrays:
+                picture = self.picture(layer, index, scale, columns, colormap)
+                caption = f"{layer} on {photo.name}: {self.statistics[layer][index]}"
+                entry = {"layer": layer, "photo": photo.name, "caption": caption, "scale": scale}
+                run.picture(f"{home}/{safe_name(layer)}.png", picture, view="activations", page=True, **entry)
+            named = {layer.replace("/", "__"): values[index] for layer, values in self.arrays.items()}
+            run.array(f"{home}/values.npz", **named)
+
+    def save(self, folder: str | Path, overwrite: bool = False, **drawing: Any) -> list[Path]:
+        """Writes pictures, raw values and a manifest; gives the files.
+
+        Raises:
+            OutputError: the folder is not empty or cannot be written to.
+        """
+        with Run(Path(folder), "activations", overwrite, self.provenance) as run:
+            self.write(run, **drawing)
+            run.note("activations", self.to_json())
+        return run.files
+
+    def to_json(self) -> dict[str, Any]:
+        """Shapes and statistics of all layers, an entry an image."""
+        layers = {
+            path: {"shape": list(values.shape), "images": [asdict(one) for one in self.statistics[path]]}
+            for path, values in self.arrays.items()
+        }
+        return {"images": [photo.name for photo in self.photos], "layers": layers}

@@ -1,0 +1,130 @@
+"""Where in images a class comes from."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from convlens.images import Photo
+from convlens.render.overlay import heat_picture, overlay, panel
+from convlens.store import Run, safe_name
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A class that the network sees in an image: its index, name if known, and probability."""
+
+    index: int
+    name: str | None
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """Class heatmaps of a batch of images.
+
+    Attributes:
+        values: raw, after the ReLU, float32 (batch, height, width) of the layer's size.
+        layer: path of the layer looked at.
+        target: the class; a tuple, one an image, where each image has its likeliest.
+        names: the class's name, one an image, None if unknown.
+        status: one an image: "ok", "no positive evidence", "zero gradient", "constant" or "non-finite at LAYER".
+        predictions: the likeliest classes, a tuple an image.
+        score: "logit" or "probability".
+        method: such as "grad-cam".
+        photos: the images as they are shown.
+        contrast: an image's likeliest other class, and how much likelier than it the target is.
+        provenance: model, preprocessing, versions.
+    """
+
+    values: np.ndarray
+    layer: str
+    target: int | tuple[int, ...]
+    names: tuple[str | None, ...]
+    status: tuple[str, ...]
+    predictions: tuple[tuple[Prediction, ...], ...]
+    score: str
+    method: str
+    photos: tuple[Photo, ...]
+    contrast: tuple[dict[str, Any] | None, ...]
+    provenance: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Heatmap({self.method} of class {self.target} at {self.layer}: {self.values.shape}, {self.status})"
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The class, one an image."""
+        return self.target if isinstance(self.target, tuple) else (self.target,) * len(self.photos)
+
+    def overlay(self, index: int = 0, strength: float = 0.4, colormap: str = "inferno") -> Image.Image:
+        """The heatmap over the photo, at the photo's own size; with a status other than "ok", the photo saying so.
+
+        Args:
+            index: of the image in the batch.
+            strength: share of the heatmap, 0-1.
+            colormap: by name; "jet" is the seed's.
+        """
+        return overlay(self.photos[index].display, self.values[index], strength, colormap, self.status[index])
+
+    def picture(self, index: int = 0, colormap: str = "inferno") -> Image.Image:
+        """The heatmap alone, with a colour bar of its raw values."""
+        return heat_picture(self.values[index], self.status[index], colormap)
+
+    def title(self, index: int = 0) -> str:
+        """The class in words, with its probability where it is among the likeliest."""
+        name = self.names[index]
+        words = f"{name} (class {self.targets[index]})" if name else f"class {self.targets[index]}"
+        found = [one.score for one in self.predictions[index] if one.index == self.targets[index]]
+        return f"{words}, probability {found[0]:.3f}" if found else words
+
+    def panel(self, index: int = 0, strength: float = 0.4, colormap: str = "inferno") -> Image.Image:
+        """Photo, heatmap and overlay side by side."""
+        status = self.status[index]
+        caption = f"{self.photos[index].name}: {self.method} of the {self.score} at {self.layer}"
+        caption += "" if status == "ok" else f"; nothing to see: {status}"
+        pixels = self.photos[index].display
+        return panel(pixels, self.values[index], self.title(index), caption, status, strength, colormap)
+
+    def write(self, run: Run, strength: float = 0.4, colormap: str = "inferno") -> None:
+        """Overlay, heatmap, panel and raw values into a run's folder, a folder an image."""
+        for index, photo in enumerate(self.photos):
+            home = f"heatmaps/{safe_name(photo.name)}/{self.targets[index]}"
+            shared = {"layer": self.layer, "photo": photo.name, "target": self.targets[index], "view": "heatmap"}
+            caption = f"{self.title(index)}, on {photo.name}: {self.status[index]}"
+            run.picture(
+                f"{home}-panel.png", self.panel(index, strength, colormap), **shared, page=True, caption=caption
+            )
+            run.picture(f"{home}-overlay.png", self.overlay(index, strength, colormap), **shared, kind="overlay")
+            run.picture(f"{home}-heatmap.png", self.picture(index, colormap), **shared, kind="heatmap")
+            run.array(f"{home}-values.npz", values=self.values[index])
+
+    def save(self, folder: str | Path, overwrite: bool = False, **drawing: Any) -> list[Path]:
+        """Writes pictures, raw values and a manifest; gives the files.
+
+        Raises:
+            OutputError: the folder is not empty or cannot be written to.
+        """
+        with Run(Path(folder), "heatmap", overwrite, self.provenance) as run:
+            self.write(run, **drawing)
+            run.note("heatmaps", [self.to_json()])
+        return run.files
+
+    def to_json(self) -> dict[str, Any]:
+        """Layer, classes, statuses and predictions, an entry an image."""
+        return {
+            "layer": self.layer,
+            "method": self.method,
+            "score": self.score,
+            "targets": list(self.targets),
+            "names": list(self.names),
+            "status": list(self.status),
+            "images": [photo.name for photo in self.photos],
+            "shape": list(self.values.shape),
+            "range": [[float(np.min(one)), float(np.max(one))] for one in self.values],
+            "predictions": [[asdict(one) for one in shown] for shown in self.predictions],
+            "contrast": list(self.contrast),
+            "scored": self.provenance.get("scored"),
+        }
