@@ -14,6 +14,7 @@ from convlens.errors import ImageError
 
 LARGEST = 16_000_000  # pixels kept of a photo
 REFUSED = 1_000_000_000  # pixels that are not even decoded
+LUMA = np.array([0.299, 0.587, 0.114], "float32")  # grey of red, green and blue, ITU-R 601-2
 FOLDER = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 
 
@@ -23,30 +24,22 @@ class Photo:
 
     Attributes:
         name: of its file without the ending, or "image".
-        pixels: uint8 (height, width, 3) RGB, or any numbers (height, width, channels) where it is no photo.
+        pixels: to look at, uint8 (height, width, 3), RGB.
         path: of its file.
         note: what was done to it that its owner should know.
+        data: to compute with, where it came as more than bytes: float32 (height, width, channels), 0-255 for photos.
     """
 
     name: str
     pixels: np.ndarray
     path: str | None = None
     note: str | None = None
+    data: np.ndarray | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
-
-    @property
-    def display(self) -> np.ndarray:
-        """uint8 (height, width, 3) RGB to look at; of other data the first three channels or the first, stretched."""
-        if self.pixels.dtype == np.uint8 and self.pixels.shape[-1] == 3:
-            return self.pixels
-        chosen = np.nan_to_num(self.pixels[..., :3].astype("float32"))
-        chosen = chosen if chosen.shape[-1] == 3 else np.repeat(chosen[..., :1], 3, -1)
-        low, high = chosen.min(), chosen.max()
-        return ((chosen - low) * (255 / (high - low) if high > low else 0)).astype("uint8")
 
 
 def read_image(source: Any) -> Photo:
@@ -167,12 +160,21 @@ def _from_array(array: np.ndarray, name: str) -> Photo:
     elif array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
         array = np.moveaxis(array, 0, -1)
     if array.shape[-1] not in (1, 3, 4):
-        return Photo(name, array.astype("float32"))
-    if array.dtype != np.uint8:
-        array = np.clip(np.nan_to_num(array.astype("float64") * _to_bytes(array)), 0, 255).round().astype("uint8")
-    if array.shape[-1] == 1:
-        array = np.repeat(array, 3, -1)
-    return Photo(name, _rgb(Image.fromarray(array)))
+        data = array.astype("float32")
+        return Photo(name, _false_colours(data), data=data)
+    data = None if array.dtype == np.uint8 else (array.astype("float64") * _to_bytes(array)).astype("float32")
+    bytes_ = array if data is None else np.clip(np.nan_to_num(data), 0, 255).round().astype("uint8")
+    if bytes_.shape[-1] == 1:
+        bytes_ = np.repeat(bytes_, 3, -1)
+    return Photo(name, _rgb(Image.fromarray(bytes_)), data=data if array.shape[-1] < 4 else None)
+
+
+def _false_colours(data: np.ndarray) -> np.ndarray:
+    """The first three channels, or the first, stretched over 0-255."""
+    chosen = np.nan_to_num(data[..., :3])
+    chosen = chosen if chosen.shape[-1] == 3 else np.repeat(chosen[..., :1], 3, -1)
+    low, high = chosen.min(), chosen.max()
+    return ((chosen - low) * (255 / (high - low) if high > low else 0)).astype("uint8")
 
 
 def _to_bytes(array: np.ndarray) -> float:
@@ -195,19 +197,24 @@ def fit(photo: Photo, height: int | None, width: int | None, channels: int) -> n
     Raises:
         ImageError: the photo has other channels than the network takes.
     """
-    pixels, size = photo.pixels, (height or photo.size[0], width or photo.size[1])
-    is_photo = pixels.dtype == np.uint8 and pixels.shape[-1] == 3
-    if is_photo and channels in (1, 3):
-        image = Image.fromarray(pixels)
+    size = (height or photo.size[0], width or photo.size[1])
+    if photo.data is None and channels in (1, 3):
+        image = Image.fromarray(photo.pixels)
         image = image.convert("L") if channels == 1 else image
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR) if photo.size != size else image
         return np.asarray(image, "float32").reshape(*size, channels)
-    if pixels.shape[-1] != channels:
+    data = photo.pixels.astype("float32") if photo.data is None else photo.data
+    if data.shape[-1] == 3 and channels == 1:
+        data = data @ LUMA[:, None]
+    elif data.shape[-1] == 1 and channels == 3:
+        data = np.repeat(data, 3, -1)
+    if data.shape[-1] != channels:
         raise ImageError(
-            f"image {photo.name} has {pixels.shape[-1]} channels, the network takes {channels};"
+            f"image {photo.name} has {data.shape[-1]} channels, the network takes {channels};"
             f" give an array (height, width, {channels})"
         )
-    bands = [Image.fromarray(np.ascontiguousarray(pixels[..., band], "float32")) for band in range(channels)]
-    return np.stack(
-        [np.asarray(band.resize((size[1], size[0]), Image.Resampling.BILINEAR), "float32") for band in bands], -1
-    )
+    if photo.size == size:
+        return data
+    bands = [Image.fromarray(np.ascontiguousarray(data[..., band])) for band in range(channels)]
+    resized = [band.resize((size[1], size[0]), Image.Resampling.BILINEAR) for band in bands]
+    return np.stack([np.asarray(band, "float32") for band in resized], -1)

@@ -67,7 +67,7 @@ class Heatmap:
             strength: share of the heatmap, 0-1.
             colormap: by name; "jet" is the seed's.
         """
-        return overlay(self.photos[index].display, self.values[index], strength, colormap, self.status[index])
+        return overlay(self.photos[index].pixels, self.values[index], strength, colormap, self.status[index])
 
     def picture(self, index: int = 0, colormap: str = "inferno") -> Image.Image:
         """The heatmap alone, with a colour bar of its raw values."""
@@ -85,7 +85,7 @@ class Heatmap:
         status = self.status[index]
         caption = f"{self.photos[index].name}: {self.method} of the {self.score} at {self.layer}"
         caption += "" if status == "ok" else f"; nothing to see: {status}"
-        pixels = self.photos[index].display
+        pixels = self.photos[index].pixels
         return panel(pixels, self.values[index], self.title(index), caption, status, strength, colormap)
 
     def write(self, run: Run, strength: float = 0.4, colormap: str = "inferno") -> None:

@@ -1,12 +1,261 @@
-"""Keras files of every age -> a `keras.Model`."""
+"""Keras files of every age -> a `keras.Model`: the architecture is rewritten as data, the weights follow."""
 
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from convlens.backend import keras_ready
+import h5py
+import keras
+import numpy as np
+
+from convlens.errors import ModelError
+from convlens.network.loading import hdf5_weights, keras3_weights, sniff
+from convlens.network.loading.graph import build_model
+from convlens.network.loading.layers import MAX_WEIGHTS, Workshop, build_layer
+from convlens.network.loading.legacy_keras import MODELS, bare_name
 from convlens.network.loading.loaded import Loaded
+from convlens.network.loading.safe_hdf5 import attribute, json_attribute, open_hdf5, text
+from convlens.network.loading.trusted import custom_objects
+from convlens.network.loading.yaml_architecture import read_yaml
+
+MAX_MEMBER = 8 << 30  # bytes of one file in a zip archive
 
 
-def load_keras(path: Path) -> Loaded:
-    keras = keras_ready()
-    model = keras.saving.load_model(path, compile=False)
-    return Loaded(model, "keras", str(path))
+@dataclass(frozen=True)
+class Architecture:
+    """What a model is built from: a class, its configuration, and the major version of the Keras that wrote it."""
+
+    class_name: str
+    config: Any
+    major: int
+    build_config: Any = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How far the user goes along with a file."""
+
+    custom: Sequence[str] = ()
+    trust: bool = False
+
+
+def architecture_of(value: Any, version: str | None, name: str) -> Architecture:
+    """The architecture in a parsed JSON or YAML.
+
+    Raises:
+        ModelError: it is none.
+    """
+    if isinstance(value, str):  # a JSON text within a JSON text, as some wrote `json.dump(model.to_json())`
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise ModelError(f"{name} is text, but no architecture of a Keras model") from error
+    if not isinstance(value, dict) or "class_name" not in value or "config" not in value:
+        raise ModelError(f"{name} is no architecture of a Keras model: it has no class_name and config")
+    version = str(value.get("keras_version") or version or "")
+    if "module" in value and not version:
+        version = "3"
+    major = int(version[0]) if version[:1].isdigit() else 2
+    return Architecture(str(value["class_name"]), value["config"], major, value.get("build_config"))
+
+
+def build(found: Architecture, options: Options, weights: int | None) -> tuple[Any, Workshop]:
+    """The untrained model of an architecture.
+
+    Args:
+        weights: how many numbers its weights may have, for a file that holds them.
+
+    Raises:
+        ModelError: it cannot be built.
+    """
+    budget = MAX_WEIGHTS if weights is None else min(MAX_WEIGHTS, 2 * weights + 10**6)
+    shop = Workshop(found.major, custom_objects(options.custom), options.trust, budget)
+    bare = bare_name(found.class_name)
+    try:
+        if bare in MODELS and found.class_name not in shop.custom:
+            model = build_model(shop, bare, found.config)
+        else:
+            model = build_layer(shop, found.class_name, found.config, build_model)
+            if found.build_config and not getattr(model, "built", True):
+                model.build_from_config(found.build_config)
+    finally:
+        shop.release()
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"the architecture is of a single layer ({found.class_name}), not of a model")
+    return model, shop
+
+
+def read_architecture(path: Path) -> Architecture:
+    """The architecture in a file: .json, .yaml, or a whole model.
+
+    Raises:
+        ModelError: the file has none.
+    """
+    kind = sniff.sniff(path)
+    if kind == sniff.JSON:
+        return architecture_of(json.loads(path.read_text(encoding="utf-8-sig")), None, str(path))
+    if kind == sniff.YAML:
+        return architecture_of(read_yaml(path), None, str(path))
+    if kind == sniff.KERAS_ZIP:
+        return _zip_architecture(path)
+    if kind == sniff.HDF5:
+        with open_hdf5(path, str(path)) as file:
+            found = _hdf5_architecture(file, str(path))
+            if found is not None:
+                return found
+    raise ModelError(f"{path} ({kind}) has no architecture of a Keras model in it")
+
+
+def _hdf5_architecture(file: h5py.File, name: str) -> Architecture | None:
+    config = json_attribute(file, "model_config", name)
+    if config is None:
+        return None
+    version = attribute(file, "keras_version", name)
+    if version is None:
+        version = attribute(hdf5_weights.root_of(file), "keras_version", name)
+    return architecture_of(config, text(version) if version is not None else "1", name)
+
+
+def _member(path: Path, member: str) -> bytes | None:
+    """One file of an archive, in memory: nothing is ever unpacked, so where its names point does not matter."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if member not in archive.namelist():
+                return None
+            info = archive.getinfo(member)
+            if info.file_size > MAX_MEMBER or info.file_size > 1000 * max(info.compress_size, 1 << 16):
+                raise ModelError(f"{path}: {member} claims {info.file_size:,} bytes of {info.compress_size:,}; refused")
+            return archive.read(info)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise ModelError(f"{path} is a damaged Keras file ({member}: {error}); get the file again") from error
+
+
+def _json_member(path: Path, member: str) -> Any:
+    data = _member(path, member)
+    if data is None:
+        return None
+    try:
+        return json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is a damaged Keras file ({member}: {str(error)[:80]}); get the file again") from error
+
+
+def _zip_architecture(path: Path) -> Architecture:
+    metadata = _json_member(path, "metadata.json")
+    version = str(metadata.get("keras_version")) if isinstance(metadata, dict) else "3"
+    config = _json_member(path, "config.json")
+    if config is None:
+        raise ModelError(f"{path} is a damaged Keras file (no config.json); get the file again")
+    return architecture_of(config, version, str(path))
+
+
+def with_weights(source: Path | bytes, name: str, construct: Callable[[int], tuple[Any, Workshop]]) -> tuple:
+    """A model with the weights of an HDF5 file in it.
+
+    Args:
+        source: the path or the content of the file.
+        construct: from how many numbers the file holds, to the untrained model and its workshop.
+
+    Raises:
+        ModelError: the file is damaged, or its weights are another network's.
+    """
+    with open_hdf5(source, name) as file:
+        model, shop = construct(_numbers(file))
+        if keras3_weights.is_keras3_layout(file):
+            notes = keras3_weights.load_weights(model, file, name)
+        else:
+            notes = hdf5_weights.load_weights(model, file, name, shop.originals)
+    return model, shop, notes
+
+
+def _numbers(file: h5py.File) -> int:
+    total = [0]
+
+    def visit(path: str, entry: Any) -> None:
+        if isinstance(entry, h5py.Dataset):
+            total[0] += int(np.prod(entry.shape, dtype="float64")) if entry.shape is not None else 0
+
+    file.visititems(visit)
+    return total[0]
+
+
+def load_keras(path: Path, weights: Path | None, options: Options) -> Loaded:
+    """A Keras file with its architecture in it.
+
+    Args:
+        path: a whole model (.keras, .h5), or an architecture (.json, .yaml).
+        weights: a file to take the weights from; needed for an architecture, else the file's own are taken.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    kind = sniff.sniff(path)
+    found = read_architecture(path)
+
+    def construct(numbers: int) -> tuple[Any, Workshop]:
+        return build(found, options, numbers)
+
+    if weights is not None:
+        model, shop, notes = with_weights(*weights_source(weights), construct)
+    elif kind == sniff.KERAS_ZIP:
+        data = _member(path, "model.weights.h5")
+        if data is None:
+            raise ModelError(f"{path} is a damaged Keras file (no model.weights.h5); get the file again")
+        model, shop, notes = with_weights(data, path.name, construct)
+    elif kind == sniff.HDF5:
+        model, shop, notes = with_weights(path, path.name, construct)
+    else:
+        model, shop = build(found, options, None)
+        notes = ["the network is untrained: weights=random"]
+    return finished(Loaded(model, "keras", str(path)), shop, notes)
+
+
+def weights_source(path: Path) -> tuple[Path | bytes, str]:
+    """The HDF5 content of a file of weights, which may be a whole Keras file, and its name.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    kind = sniff.sniff(path)
+    if kind == sniff.KERAS_ZIP:
+        data = _member(path, "model.weights.h5")
+        if data is not None:
+            return data, path.name
+    elif kind == sniff.HDF5:
+        return path, path.name
+    raise ModelError(f"{path} ({kind}) holds no weights of a Keras model; expected an HDF5 or a .keras file")
+
+
+def has_architecture(path: Path) -> bool:
+    """Whether a Keras file describes its network, or holds weights alone."""
+    if sniff.sniff(path) != sniff.HDF5:
+        return True
+    with open_hdf5(path, str(path)) as file:
+        return attribute(file, "model_config", str(path)) is not None
+
+
+def classes_in(path: Path) -> int | None:
+    """The number of classes that the last layer in a file of weights has, where that can be told."""
+    source, name = weights_source(path)
+    with open_hdf5(source, name) as file:
+        if keras3_weights.is_keras3_layout(file):
+            return None
+        stored = hdf5_weights.stored_layers(file, name)
+        last = stored[-1].values[-1] if stored and stored[-1].values else None
+        return int(last.shape[0]) if last is not None and last.ndim == 1 else None
+
+
+def finished(loaded: Loaded, shop: Workshop, notes: list[str]) -> Loaded:
+    """The same, with the notes of the workshop and what the Lambda layers in it say of the preprocessing."""
+    loaded = replace(loaded, notes=(*loaded.notes, *shop.notes, *notes))
+    first = next((layer for layer in loaded.model.layers if not isinstance(layer, keras.layers.InputLayer)), None)
+    scaling = shop.scalings.get(first.name) if first is not None else None
+    if scaling is None or first is None or loaded.preprocessing is not None:
+        return loaded
+    mode = scaling.input_range()
+    source = f"the Lambda layer {first.name} ({scaling})"
+    return replace(loaded, preprocessing=mode, preprocessing_source=source if mode else None)

@@ -18,11 +18,7 @@ LIMIT = 1 << 20  # bytes; a longer file is no metadata
 def sha256(path: Path) -> str:
     """The digest of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
-        return (
-            hashlib.file_digest(file, "sha256").hexdigest()
-            if hasattr(hashlib, "file_digest")
-            else _digest(file)
-        )
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
 
 
 def _digest(file: Any) -> str:
@@ -49,15 +45,9 @@ def metadata_beside(path: Path) -> dict[str, Any] | None:
         return None
     preprocessing, labels = found.get("preprocessing"), found.get("labels")
     if preprocessing is not None and preprocessing not in MODES:
-        raise ModelError(
-            f"{beside}: unknown preprocessing {preprocessing!r}: {near(str(preprocessing), MODES)}"
-        )
-    if labels is not None and not (
-        isinstance(labels, list) and all(isinstance(name, str) for name in labels)
-    ):
-        raise ModelError(
-            f'{beside}: "labels" must be a list of names, one a class; got {type(labels).__name__}'
-        )
+        raise ModelError(f"{beside}: unknown preprocessing {preprocessing!r}: {near(str(preprocessing), MODES)}")
+    if labels is not None and not (isinstance(labels, list) and all(isinstance(name, str) for name in labels)):
+        raise ModelError(f'{beside}: "labels" must be a list of names, one a class; got {type(labels).__name__}')
     return found
 
 

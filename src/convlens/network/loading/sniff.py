@@ -102,9 +102,7 @@ def _zip(path: Path) -> str:
     if "data.pkl" in leaves:
         return TORCH_ZIP
     shown = ", ".join(sorted(leaves - {""})[:4])
-    raise ModelError(
-        f"{path} is a zip archive, but not of a model (it holds {shown or 'nothing'}); {EXPECTED}"
-    )
+    raise ModelError(f"{path} is a zip archive, but not of a model (it holds {shown or 'nothing'}); {EXPECTED}")
 
 
 def _is_pickle(head: bytes) -> bool:
@@ -137,8 +135,6 @@ def _text(path: Path, head: bytes) -> str | None:
         try:
             json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ModelError(
-                f"{path} starts like JSON, but is damaged ({error}); get the file again"
-            ) from error
+            raise ModelError(f"{path} starts like JSON, but is damaged ({error}); get the file again") from error
         return JSON
     return YAML if re.search(r"^\s*(- )?(class_name|config)\s*:", text, re.MULTILINE) else None

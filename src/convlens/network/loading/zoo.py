@@ -35,9 +35,7 @@ def keras_zoo(source: str, weights: str | Path | None, classes: int | None = Non
     module, build = _application(source.partition(":")[2])
     name = module.__name__.rsplit(".", 1)[-1]
     try:
-        with redirect_stdout(
-            sys.stderr
-        ):  # Keras announces its downloads on stdout, which is kept for results
+        with redirect_stdout(sys.stderr):  # Keras announces its downloads on stdout, which is kept for results
             if weights == RANDOM:
                 model = build(weights=None, **({"classes": classes} if classes else {}))
             else:
@@ -145,9 +143,7 @@ def _timm(timm: Any, source: str, name: str, untrained: bool) -> Loaded:
     names = imagenet_names() if config.get("num_classes") == 1000 else ()
     size = config.get("input_size")
     scaling = (config.get("mean"), config.get("std"))
-    return _torch_loaded(
-        model, source, scaling, f"timm's configuration of {name}", names, size[1:] if size else None
-    )
+    return _torch_loaded(model, source, scaling, f"timm's configuration of {name}", names, size[1:] if size else None)
 
 
 def _torch_loaded(

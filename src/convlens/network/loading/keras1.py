@@ -1,0 +1,108 @@
+"""Architectures of Keras 0.3 to 1.2, as data: their names and arguments -> those of Keras 2 and later."""
+
+from typing import Any
+
+from convlens.errors import ModelError
+
+CLASSES = {
+    "Convolution1D": "Conv1D",
+    "Convolution2D": "Conv2D",
+    "Convolution3D": "Conv3D",
+    "AtrousConvolution1D": "Conv1D",
+    "AtrousConvolution2D": "Conv2D",
+    "SeparableConvolution2D": "SeparableConv2D",
+    "Deconvolution2D": "Conv2DTranspose",
+    "Deconvolution3D": "Conv3DTranspose",
+    "TimeDistributedDense": "Dense",
+    "Graph": "Model",
+}
+ARGUMENTS = {
+    "nb_filter": "filters",
+    "border_mode": "padding",
+    "subsample": "strides",
+    "dim_ordering": "data_format",
+    "bias": "use_bias",
+    "p": "rate",
+    "sigma": "stddev",
+    "inner_activation": "recurrent_activation",
+    "dropout_W": "dropout",
+    "dropout_U": "recurrent_dropout",
+    "atrous_rate": "dilation_rate",
+}
+# what only a Keras 1 configuration has
+MARKS = {*ARGUMENTS, "nb_row", "nb_col", "filter_length", "pool_length", "output_dim", "inner_init", "W_regularizer",
+         "W_constraint", "gamma_init", "beta_init", "mode"}  # fmt: skip
+ORDERINGS = {"th": "channels_first", "tf": "channels_last", "default": None}
+MERGES = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate",
+          "dot": "Dot", "cos": "Dot"}  # fmt: skip
+_ONE_NUMBER = {"filter_length": "kernel_size", "subsample_length": "strides", "pool_length": "pool_size",
+               "stride": "strides", "length": "size"}  # fmt: skip
+_DROPPED = {"init", "inner_init", "forget_bias_init", "consume_less", "gamma_init", "beta_init", "W_regularizer",
+            "b_regularizer", "U_regularizer", "W_constraint", "b_constraint", "input_dtype"}  # fmt: skip
+
+
+def is_keras1(class_name: str, config: dict[str, Any]) -> bool:
+    """Whether a layer's configuration is of Keras 1."""
+    if class_name in CLASSES or class_name == "Merge":
+        return True
+    marks = MARKS & set(config)
+    if class_name == "Embedding":
+        marks -= {"output_dim"}
+    return bool(marks)
+
+
+def translate(class_name: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The same layer in the words of Keras 2.
+
+    Raises:
+        ModelError: a mode of BatchNormalization or Merge that later versions of Keras do not have.
+    """
+    if class_name == "Merge":
+        return _merge(config)
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in _ONE_NUMBER and class_name.endswith("1D"):
+            found[_ONE_NUMBER[key]] = [value] if isinstance(value, int) else value
+        elif key not in _DROPPED:
+            found[ARGUMENTS.get(key, key)] = value
+    if "nb_row" in found and "nb_col" in found:
+        found["kernel_size"] = [found.pop("nb_row"), found.pop("nb_col")]
+    if "kernel_dim1" in found:
+        found["kernel_size"] = [found.pop(f"kernel_dim{axis}", None) for axis in (1, 2, 3)]
+    if "output_dim" in found and class_name != "Embedding":
+        found["units"] = found.pop("output_dim")
+    if "data_format" in found:
+        found["data_format"] = ORDERINGS.get(found["data_format"], found["data_format"])
+    if isinstance(found.get("padding"), dict):
+        found["padding"] = _sides(found["padding"])
+    if class_name == "BatchNormalization" and found.pop("mode", 0) not in (0, None):
+        raise ModelError(
+            f"layer {config.get('name')}: BatchNormalization with mode={config['mode']} is of Keras 1 alone (it"
+            " normalizes by the batch or the sample at hand); only mode=0 has an equivalent today"
+        )
+    if class_name in ("Deconvolution2D", "Deconvolution3D"):
+        found.pop("output_shape", None)
+    return CLASSES.get(class_name, class_name), found
+
+
+def _sides(padding: dict[str, int]) -> list[list[int]]:
+    """{"top_pad": 1, ...} -> [[top, bottom], [left, right]]."""
+    return [
+        [padding.get("top_pad", 0), padding.get("bottom_pad", 0)],
+        [padding.get("left_pad", 0), padding.get("right_pad", 0)],
+    ]
+
+
+def _merge(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    mode = config.get("mode", "sum")
+    if mode not in MERGES:
+        raise ModelError(
+            f"layer {config.get('name')}: Merge with mode={mode!r} has no equivalent today; known: {', '.join(MERGES)}"
+        )
+    found: dict[str, Any] = {"name": config.get("name")}
+    if mode == "concat":
+        found["axis"] = config.get("concat_axis", -1)
+    if mode in ("dot", "cos"):
+        axes = config.get("dot_axes", -1)
+        found |= {"axes": axes, "normalize": mode == "cos"}
+    return MERGES[mode], found
