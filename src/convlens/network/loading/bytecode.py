@@ -48,7 +48,15 @@ _OPCODES = {
 _NAMES = {version: {number: name for name, number in table.items()} for version, table in _OPCODES.items()}
 _BINARY_OPS = ("ADD", "AND", "FLOOR_DIVIDE", "LSHIFT", "MATMUL", "MULTIPLY", "MODULO", "OR", "POWER", "RSHIFT",
                "SUBTRACT", "TRUE_DIVIDE", "XOR")  # fmt: skip
-_OF_NAMES = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_ATTR", "LOAD_METHOD", "IMPORT_NAME", "IMPORT_FROM", "STORE_GLOBAL")
+_OF_NAMES = (
+    "LOAD_GLOBAL",
+    "LOAD_NAME",
+    "LOAD_ATTR",
+    "LOAD_METHOD",
+    "IMPORT_NAME",
+    "IMPORT_FROM",
+    "STORE_GLOBAL",
+)
 _OF_LOCALS = ("LOAD_FAST", "STORE_FAST", "LOAD_FAST_CHECK")
 _PAIRS = ("LOAD_FAST_LOAD_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST")
 

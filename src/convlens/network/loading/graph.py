@@ -66,7 +66,7 @@ def _class(entry: Any) -> str:
 
 def _layer(shop: Workshop, entry: dict[str, Any]) -> Any:
     config = entry.get("config")
-    if _class(entry) in MODELS and not (entry["class_name"] in shop.custom):
+    if _class(entry) in MODELS and entry["class_name"] not in shop.custom:
         return build_model(shop, _class(entry), config)
     if not isinstance(config, dict):
         raise ModelError(f"damaged architecture: a {_class(entry)} without configuration")

@@ -130,7 +130,15 @@ def _member(path: Path, member: str) -> bytes | None:
             if info.file_size > MAX_MEMBER or info.file_size > 1000 * max(info.compress_size, 1 << 16):
                 raise ModelError(f"{path}: {member} claims {info.file_size:,} bytes of {info.compress_size:,}; refused")
             return archive.read(info)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
         raise ModelError(f"{path} is a damaged Keras file ({member}: {error}); get the file again") from error
 
 

@@ -31,11 +31,16 @@ class Affine:
     offset: Any
 
     def __str__(self) -> str:
-        def written(value: Any) -> str:
-            numbers = [f"{number:.6g}" for number in np.ravel(value)]
-            return numbers[0] if len(numbers) == 1 else "(" + ", ".join(numbers) + ")"
-
-        return f"{written(self.scale)} * x + {written(self.offset)}"
+        scales, offsets = np.ravel(self.scale), np.ravel(self.offset)
+        factor, shift = _written(scales), _written(np.abs(offsets))
+        text = "x" if factor == "1" else f"{factor} * x"
+        if len(scales) == 1 and 0 < scales[0] < 1:
+            text = f"x / {_written(1 / scales)}"
+        if not offsets.any():
+            return text
+        if (offsets <= 0).all():
+            return f"{text} - {shift}"
+        return f"{text} + {shift if (offsets >= 0).all() else _written(offsets)}"
 
     def input_range(self) -> str | None:
         """What was fed to it: "none" for 0 to 255, "rescale" for 0 to 1, None where the numbers do not tell."""
@@ -45,6 +50,11 @@ class Affine:
         if np.max(scale) == np.min(scale) == 1:
             return "none" if np.max(offset) > 50 else None
         return "rescale" if np.max(scale) <= PIXEL_RANGE and np.max(offset) <= PIXEL_RANGE else None
+
+
+def _written(numbers: np.ndarray) -> str:
+    words = [f"{number:.6g}" for number in numbers]
+    return words[0] if len(words) == 1 else "(" + ", ".join(words) + ")"
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ def read_affine(data: bytes, defaults: Any, closure: Any, arguments: dict[str, A
             problem = error
     if not outcomes:
         raise problem or NotAffine("no code")
-    if any(str(outcome) != str(outcomes[0]) for outcome in outcomes):
+    if any(repr(outcome) != repr(outcomes[0]) for outcome in outcomes):
         raise NotAffine("its bytecode has several meanings")
     return outcomes[0]
 

@@ -133,7 +133,8 @@ def _keras(kind: str, config: dict[str, Any]) -> Callable:
     if kind == "GetItem":
         return lambda x, key: x[tuple(key) if isinstance(key, list) else key]
     function = next(
-        (getattr(place, name) for place in (ops, ops.nn, ops.image) if callable(getattr(place, name, None))), None
+        (getattr(place, name) for place in (ops, ops.nn, ops.image) if callable(getattr(place, name, None))),
+        None,
     )
     if function is None:
         raise ModelError(f"layer {config.get('name')} is an operation {kind!r} that keras.ops does not have")

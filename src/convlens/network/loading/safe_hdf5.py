@@ -99,8 +99,9 @@ def attribute(holder: Any, key: str, name: str) -> Any:
 
 def _attribute(holder: Any, key: str, name: str) -> Any:
     identity = h5py.h5a.open(holder.id, key.encode())
-    if identity.get_storage_size() > MAX_ATTRIBUTE:
-        raise ModelError(f"{name}: attribute {key} claims {identity.get_storage_size():,} bytes; refused")
+    size = int(np.prod(identity.shape, dtype="float64")) * identity.get_type().get_size()
+    if size > MAX_ATTRIBUTE:
+        raise ModelError(f"{name}: attribute {key} claims {size:,} bytes; refused")
     return holder.attrs[key]
 
 

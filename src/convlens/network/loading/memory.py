@@ -1,0 +1,52 @@
+"""Models that Python code makes: an object in memory, or what a function returns."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from convlens.backend import keras_ready
+from convlens.errors import ConvlensError, ModelError
+from convlens.network.loading.loaded import Loaded
+
+
+def is_torch_module(source: Any) -> bool:
+    """Whether an object is a `torch.nn.Module`, without importing PyTorch for the question."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def in_memory(source: Any) -> Loaded:
+    """A model in memory.
+
+    Raises:
+        ModelError: it is no model.
+        BackendError: it is a PyTorch module, and Keras runs on another backend.
+    """
+    name = type(source).__name__
+    if is_torch_module(source):
+        keras_ready("torch")
+        return Loaded(source, "torch", name)
+    keras = keras_ready()
+    if isinstance(source, keras.Model):
+        return Loaded(source, "keras", source.name)
+    raise ModelError(f"expected a path, a name, a keras.Model or a torch.nn.Module, got {name}")
+
+
+def called(text: str | Path) -> Loaded:
+    """The model that the function of "module:function" or "file.py:function" returns.
+
+    Raises:
+        ModelError: there is no such function, it fails, or it returns something else.
+    """
+    keras_ready()
+    from convlens.network.loading.trusted import import_object
+
+    function = import_object(str(text))
+    try:
+        made = function() if callable(function) and not is_torch_module(function) else function
+    except ConvlensError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0][:200]
+        raise ModelError(f"{text} failed: {type(error).__name__}: {reason}") from error
+    return in_memory(made)
