@@ -125,7 +125,7 @@ def nested() -> Kind:
 
 
 def shared() -> Kind:
-    """Two branches through the same backbone: the second call counts here, the first sees black."""
+    """Two branches through the same layers, one of which sees black: the network runs them in the order given here."""
     built = parts()
     inputs = keras.Input((*twin.SIDES, 3))
     black = chain(layers.Rescaling(0.0, name="black")(inputs), {name: built[name] for name in ("one", "pool", "two")})
@@ -133,7 +133,7 @@ def shared() -> Kind:
     kept = layers.Subtract(name="kept")([seen, layers.Rescaling(0.0, name="nothing")(black)])
     model = keras.Model(inputs, built["classes"](built["mean"](kept)))
     fill(built)
-    return Kind(model, {"one": "one:1", "pool": "pool:1", "two": "two:1", "classes": "classes"})
+    return Kind(model, {"one": "one:1", "pool": "pool:1", "two": "two", "classes": "classes"})
 
 
 def two_inputs() -> Kind:

@@ -41,7 +41,7 @@ def state(model: Any) -> list[Any]:
             (p.requires_grad, p.grad is None) for p in model.parameters()
         ]
     seen = [
-        np.asarray(keras.ops.convert_to_numpy(v.value), "float64").tobytes() + v.dtype.encode() for v in model.variables
+        v.numpy().astype("float64").tobytes() + v.dtype.encode() for v in model.variables
     ]
     for layer in [model, *model._flatten_layers()]:
         seen.append((layer.name, layer.trainable, layer.dtype_policy.name, sorted(vars(layer)), "call" in vars(layer)))

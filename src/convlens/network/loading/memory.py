@@ -10,8 +10,10 @@ from convlens.network.loading.loaded import Loaded
 
 
 def is_torch_module(source: Any) -> bool:
-    """Whether an object is a `torch.nn.Module`, without importing PyTorch for the question."""
-    torch = sys.modules.get("torch")
+    """Whether an object is a `torch.nn.Module` and no Keras model, without importing a framework for the question."""
+    torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
+    if keras is not None and isinstance(source, keras.Model):
+        return False  # under the torch backend it is a module of PyTorch, too
     return torch is not None and isinstance(source, torch.nn.Module)
 
 
