@@ -8,9 +8,11 @@ import shutil
 import tempfile
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -26,7 +28,9 @@ COMPRESSION = 4  # of PNG: above it files hardly shrink and writing takes twice 
 def safe_name(text: str) -> str:
     """A file name for any text: the text itself where it is harmless, else a readable form with a checksum."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._")[:LONGEST_NAME]
-    if name == text and name.lower().split(".")[0] not in RESERVED:
+    if name.lower().split(".")[0] in RESERVED:  # with any ending, on Windows
+        name = f"_{name}"
+    if name and name == text:
         return name
     return f"{name or 'name'}-{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
 
@@ -66,9 +70,10 @@ class Run:
 
     def __enter__(self) -> "Run":
         check_free(self.out, self._overwrite)
+        home = self.out.resolve()
         try:
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            self.folder = Path(tempfile.mkdtemp(prefix=f".{self.out.name}-", dir=self.out.parent))
+            home.parent.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=home.parent))
         except OSError as error:
             raise OutputError(
                 f"cannot write to {self.out}: {error.strerror or error}; choose another folder"
@@ -86,19 +91,28 @@ class Run:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _put_in_place(self) -> None:
-        text = json.dumps(self.manifest(), indent=1, ensure_ascii=False)
-        (self.folder / MANIFEST).write_text(text, encoding="utf-8")
+        text = json.dumps(self.manifest(), indent=1, ensure_ascii=False, allow_nan=False)
         try:
+            (self.folder / MANIFEST).write_text(text, encoding="utf-8")
             os.chmod(self.folder, 0o755)
+            check_free(self.out, self._overwrite)
             if self.out.exists():
-                check_free(self.out, self._overwrite)
-                shutil.rmtree(self.out)
-            self.folder.rename(self.out)
+                self._refill()
+            else:
+                self.folder.rename(self.out)
         except OSError as error:
-            shutil.rmtree(self.folder, ignore_errors=True)
             raise OutputError(
                 f"cannot write to {self.out}: {error.strerror or error}; choose another folder"
             ) from error
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)  # gone already where all went well
+
+    def _refill(self) -> None:
+        """Puts the run into the folder that is there, which may be a link, a mounted disk or the current folder."""
+        for old in self.out.iterdir():
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+        for new in sorted(self.folder.iterdir(), key=lambda path: path.name == MANIFEST):  # it last: all is there then
+            shutil.move(new, self.out / new.name)
 
     def manifest(self) -> dict[str, Any]:
         """What the run is and holds, as JSON knows it."""
@@ -115,22 +129,37 @@ class Run:
         """Something that could not be made, for the manifest."""
         self._failures.append({"what": what, "why": why})
 
-    def picture(self, name: str, image: Image.Image, **entry: Any) -> None:
-        """A PNG, under a name of safe parts joined by "/", with what the manifest should say of it."""
-        image.save(self._place(name, entry), "PNG", compress_level=COMPRESSION)
+    def picture(self, name: str, image: Image.Image, **entry: Any) -> Path:
+        """A PNG, under a name of safe parts joined by "/", with what the manifest should say of it; its final path."""
+        with self._file(name, entry) as file:
+            image.save(file, "PNG", compress_level=COMPRESSION)
+        return self.files[-1]
 
-    def array(self, name: str, **arrays: np.ndarray) -> None:
-        """An .npz of arrays."""
-        np.savez_compressed(self._place(name, {"kind": "arrays"}), **arrays)  # pyright: ignore[reportArgumentType]
+    def array(self, name: str, **arrays: np.ndarray) -> Path:
+        """An .npz of arrays; its final path."""
+        with self._file(name, {"kind": "arrays"}) as file:
+            np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+        return self.files[-1]
 
-    def write_text(self, name: str, text: str, **entry: Any) -> None:
-        self._place(name, entry).write_text(text, encoding="utf-8")
+    def write_text(self, name: str, text: str, **entry: Any) -> Path:
+        """A text in UTF-8; its final path."""
+        with self._file(name, entry) as file:
+            file.write(text.encode("utf-8"))
+        return self.files[-1]
 
-    def _place(self, name: str, entry: dict[str, Any]) -> Path:
+    @contextmanager
+    def _file(self, name: str, entry: dict[str, Any]) -> Iterator[IO[bytes]]:
+        """A file to write, which gets its name and its place in the manifest once it is whole."""
         path = self.folder.joinpath(*(safe_name(part) for part in name.split("/")))
         path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        try:
+            with part.open("wb") as file:
+                yield file
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
         self._entries.append({"path": path.relative_to(self.folder).as_posix(), **entry})
-        return path
 
     @property
     def files(self) -> list[Path]:
@@ -148,6 +177,8 @@ def check_free(out: Path, overwrite: bool) -> None:
         return
     if not out.is_dir():
         raise OutputError(f"{out} is a file, expected a folder to write to")
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write to {out}: permission denied; choose another folder")
     if not any(out.iterdir()):
         return
     if not overwrite:
@@ -162,6 +193,7 @@ def check_free(out: Path, overwrite: bool) -> None:
 
 def _is_run(folder: Path) -> bool:
     try:
-        return "convlens" in json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return isinstance(found, dict) and "convlens" in found
     except (OSError, ValueError):
         return False

@@ -1,0 +1,180 @@
+"""A run's folder: whole or not at all, and never at the cost of somebody's files."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convlens.errors import OutputError
+from convlens.store import MANIFEST, Run, plain, safe_name
+
+
+def red(side: int = 4) -> Image.Image:
+    return Image.new("RGB", (side, side), (255, 0, 0))
+
+
+class Cut(Image.Image):
+    """A picture during whose writing the user interrupts."""
+
+    def save(self, fp, format=None, **params) -> None:
+        fp.write(b"\x89PNG half a picture")
+        raise KeyboardInterrupt
+
+
+def everything(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def manifest(folder: Path) -> dict:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads((folder / MANIFEST).read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def test_a_complete_run_holds_what_its_manifest_says(tmp_path: Path) -> None:
+    values = np.arange(6, dtype="float32").reshape(2, 3)
+    with Run(tmp_path / "new" / "out", "filters", provenance={"seed": 7}) as run:
+        path = run.picture("views/block1/conv.png", red(), layer="block1/conv", mean=np.float32("nan"))
+        run.array("values.npz", values=values)
+        run.write_text("page.html", "é")
+        run.note("layers", (np.int64(3), np.inf, {"range": np.array([1.5, -np.inf])}))
+        run.failure("block9", "not there")
+        assert not (tmp_path / "new" / "out").exists()
+    out = tmp_path / "new" / "out"
+    found = manifest(out)
+    assert (found["status"], found["command"], found["provenance"]) == ("complete", "filters", {"seed": 7})
+    assert found["layers"] == [3, None, {"range": [1.5, None]}]
+    assert found["failures"] == [{"what": "block9", "why": "not there"}]
+    assert found["files"][0] == {"path": "views/block1/conv.png", "layer": "block1/conv", "mean": None}
+    assert path == out / "views/block1/conv.png"
+    assert [file.relative_to(out).as_posix() for file in run.files] == [entry["path"] for entry in found["files"]]
+    assert everything(out) == {"views", "views/block1", "views/block1/conv.png", "values.npz", "page.html", MANIFEST}
+    with Image.open(path) as picture:
+        assert picture.getpixel((0, 0)) == (255, 0, 0)
+    with np.load(out / "values.npz") as stored:
+        np.testing.assert_array_equal(stored["values"], values)
+    assert zipfile.ZipFile(out / "values.npz").testzip() is None
+    assert (out / "page.html").read_bytes() == b"\xc3\xa9"
+    assert everything(tmp_path / "new") == {"out"} | {f"out/{name}" for name in everything(out)}
+
+
+def test_an_error_leaves_nothing(tmp_path: Path) -> None:
+    def broken() -> None:
+        with Run(tmp_path / "out", "filters") as run:
+            run.picture("first.png", red())
+            raise ValueError("in the middle")
+
+    with pytest.raises(ValueError, match="in the middle"):
+        broken()
+    assert everything(tmp_path) == set()
+
+
+def test_an_interrupt_keeps_finished_pictures_only(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with Run(tmp_path / "out", "filters") as run:
+            run.picture("first.png", red())
+            run.picture("second.png", Cut())
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    found = manifest(tmp_path / "out")
+    assert found["status"] == "interrupted"
+    assert [entry["path"] for entry in found["files"]] == ["first.png"]
+    assert everything(tmp_path) == {"out", "out/first.png", f"out/{MANIFEST}"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_other_peoples_files_are_never_replaced(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    (tmp_path / "out" / MANIFEST).write_text('["of another program"]')
+    with pytest.raises(OutputError, match="choose another"):
+        Run(tmp_path / "out", "filters", overwrite).__enter__()
+    assert everything(tmp_path) == {"out", "out/thesis.txt", f"out/{MANIFEST}"}
+
+
+def test_a_folder_filled_during_the_run_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def crossed() -> None:
+        with Run(out, "filters") as run:
+            run.picture("first.png", red())
+            out.mkdir()
+            (out / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(OutputError, match="not empty"):
+        crossed()
+    assert everything(tmp_path) == {"out", "out/thesis.txt"}
+
+
+def test_an_earlier_run_is_replaced_at_the_end_only(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with Run(out, "filters") as run:
+        run.picture("old/first.png", red())
+    with pytest.raises(OutputError, match="--overwrite"):
+        Run(out, "filters").__enter__()
+    with pytest.raises(ValueError, match="broken"), Run(out, "filters", overwrite=True):
+        raise ValueError("broken")
+    assert (out / "old" / "first.png").exists()
+    with Run(out, "heatmap", overwrite=True) as run:
+        run.picture("new.png", red())
+        assert (out / "old" / "first.png").exists()
+    assert everything(tmp_path) == {"out", "out/new.png", f"out/{MANIFEST}"}
+    assert manifest(out)["command"] == "heatmap"
+
+
+def test_an_empty_folder_is_filled_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    with Run(tmp_path / "link", "filters") as run:
+        run.picture("first.png", red())
+    assert (tmp_path / "link").is_symlink()
+    assert everything(tmp_path / "disk") == {"first.png", MANIFEST}
+    assert everything(tmp_path) >= {"disk", "link"}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_current_folder_can_be_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with Run(Path("."), "filters") as run:
+        run.picture("first.png", red())
+    assert everything(tmp_path) == {"here", "here/first.png", f"here/{MANIFEST}"}
+
+
+@pytest.mark.parametrize("name", ["file", "file/out"])
+def test_what_is_no_folder_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError) as caught:
+        Run(tmp_path / name, "filters").__enter__()
+    assert "\n" not in str(caught.value)
+    assert everything(tmp_path) == {"file"}
+
+
+NAMES = [
+    "conv2d_5", "block1/conv", "block1_conv", "../../etc/passwd", "..", ".", "", " ", "CON", "con.txt", "nul", "a:b",
+    "a?b", "слой", "猫", "a" * 300, "a" * 299 + "b", "trailing.", "new\nline", "\udce9", "-rf",
+]  # fmt: skip
+
+
+def test_names_are_safe_on_every_system_and_keep_apart() -> None:
+    made = [safe_name(name) for name in NAMES]
+    assert len({name.lower() for name in made}) == len(NAMES)
+    for name in made:
+        assert 0 < len(name) <= 100
+        assert name.isascii()
+        assert not set(name) & set('/\\:*?"<>| \n')
+        assert name not in (".", "..")
+        assert not name.endswith(".")
+        assert name.split(".")[0].lower() not in {"con", "nul", "aux", "prn", "com1", "lpt9"}
+    assert made == [safe_name(name) for name in NAMES]
+    assert safe_name("conv2d_5.png") == "conv2d_5.png"
+
+
+def test_plain_knows_every_number() -> None:
+    given = {1: np.float32(0.5), "b": np.bool_(True), "c": [np.nan, np.float64(-np.inf)], "p": Path("x/y"), "s": {3}}
+    assert plain(given) == {"1": 0.5, "b": True, "c": [None, None], "p": str(Path("x/y")), "s": [3]}
