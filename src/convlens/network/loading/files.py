@@ -88,10 +88,10 @@ def weights_beside(path: Path) -> Path:
     for chosen in (same, like, found):
         if len(chosen) == 1:
             return chosen[0]
-    shown = ", ".join(other.name for other in found[:5])
+    there = f"several lie beside it ({', '.join(other.name for other in found[:5])})" if found else "none lie beside it"
     raise ModelError(
-        f"{path} is an architecture without weights, and beside it lies {'more than one file: ' + shown if found else 'no'}"
-        f"{'' if found else ' HDF5 file'}; give weights=FILE, or weights=random for an untrained network"
+        f"{path} is an architecture without weights, and {there}; give weights=FILE, or weights=random for an"
+        " untrained network"
     )
 
 

@@ -26,7 +26,7 @@ class Stored:
 
 def root_of(file: h5py.File) -> Any:
     """The group that holds the layers: `model_weights` in a file of a whole model, else the file itself."""
-    return file["model_weights"] if "model_weights" in file else file
+    return file.get("model_weights", file)
 
 
 def era_of(file: h5py.File, stored: list[Stored]) -> Era:
@@ -131,7 +131,7 @@ def _matched(model: Any, stored: list[Stored], originals: dict[str, str]) -> tup
     by_name = {entry.layer: entry for entry in stored}
 
     def named(layers: list[Any]) -> list[tuple[Any, Stored]]:
-        found = [(layer, by_name.get(originals.get(layer.name, layer.name))) for layer in layers]
+        found = [(layer, by_name.get(originals.get(str(layer.name), str(layer.name)))) for layer in layers]
         return [(layer, entry) for layer, entry in found if entry is not None]
 
     layers = [layer for layer in model.layers if layer.weights]
@@ -172,7 +172,7 @@ def _layer_values(layer: Any, entry: Stored, era: Era, name: str, originals: dic
     if not isinstance(layer, keras.Model):
         return _leaf_values(layer, entry, era, name)
     leaves = [leaf for leaf in leaf_layers(layer) if leaf.weights]
-    parts = [_part(entry, originals.get(leaf.name, leaf.name)) for leaf in leaves]
+    parts = [_part(entry, originals.get(str(leaf.name), str(leaf.name))) for leaf in leaves]
     if all(len(part.values) == len(leaf.weights) for leaf, part in zip(leaves, parts, strict=True)):
         found = []
         for leaf, part in zip(leaves, parts, strict=True):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import ml_dtypes
 import numpy as np
 
 from convlens.errors import ModelError
@@ -22,7 +21,9 @@ STATES = ("seed_generator", "optimizer")
 
 def is_keras3_layout(file: h5py.File) -> bool:
     """Whether the weights lie in Keras 3's layout: groups `layers/.../vars`."""
-    return any(_canonical(key).startswith(("layers/", "vars")) or key in ("layers", OLD_CONTAINER) for key in file)
+    return any(
+        _canonical(key).startswith(("layers/", "vars")) or key in ("layers", OLD_CONTAINER) for key in map(str, file)
+    )
 
 
 def _canonical(path: str) -> str:
@@ -96,12 +97,12 @@ def _owner(target: h5py.File, place: str) -> str:
 
 
 def _replace(target: h5py.File, place: str, entry: h5py.Dataset, value: h5py.Dataset) -> None:
-    stored, wanted = value.attrs.get("dtype"), entry.attrs.get("dtype")
     array = np.asarray(value[()])
-    if (array.dtype.kind == "V" and array.dtype.itemsize == 2) or (stored is not None and text(stored) == "bfloat16"):
-        array = array.view(ml_dtypes.bfloat16).astype("float32")
+    if array.dtype.kind == "V" and array.dtype.itemsize == 2:  # bfloat16: the upper half of a float32
+        array = (array.view("uint16").astype("uint32") << 16).view("float32")
     if array.dtype.kind not in "fiub":
         raise ModelError(f"damaged weights: {place} holds no numbers")
-    if wanted is not None and text(wanted) == "bfloat16":
-        array = array.astype(ml_dtypes.bfloat16).view(entry.dtype)
+    if entry.dtype.kind == "V":
+        bits = array.astype("float32").view("uint32")
+        array = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("uint16").view(entry.dtype)  # rounds to even
     entry[...] = array.astype(entry.dtype, copy=False)

@@ -11,8 +11,9 @@ import keras
 
 from convlens.errors import ModelError, near
 from convlens.network.keras_network import every_layer
+from convlens.network.loading.affine import Affine, NotAffine
 from convlens.network.loading.bytecode import disassembly
-from convlens.network.loading.lambdas import Affine, NotAffine, code_bytes, read_affine
+from convlens.network.loading.lambdas import code_bytes, read_affine
 from convlens.network.loading.legacy_keras import MODELS, SILENT, bare_name, modern
 from convlens.network.loading.trusted import run_lambda
 

@@ -1,11 +1,13 @@
 """Models that Python code makes: an object in memory, or what a function returns."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from convlens.backend import keras_ready
+from convlens.backend import choose, keras_ready
 from convlens.errors import ConvlensError, ModelError
+from convlens.network.loading.imports import import_object
 from convlens.network.loading.loaded import Loaded
 
 
@@ -39,16 +41,20 @@ def called(text: str | Path) -> Loaded:
 
     Raises:
         ModelError: there is no such function, it fails, or it returns something else.
+        BackendError: it returns a PyTorch module, and Keras runs on another backend.
     """
-    keras_ready()
-    from convlens.network.loading.trusted import import_object
-
-    function = import_object(str(text))
+    unset = "keras" not in sys.modules and "KERAS_BACKEND" not in os.environ
+    if unset:
+        os.environ["KERAS_BACKEND"] = choose()  # the module may import Keras
     try:
+        function = import_object(str(text))
         made = function() if callable(function) and not is_torch_module(function) else function
     except ConvlensError:
         raise
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0][:200]
         raise ModelError(f"{text} failed: {type(error).__name__}: {reason}") from error
+    finally:
+        if unset and "keras" not in sys.modules:
+            del os.environ["KERAS_BACKEND"]  # it did not, so that the model may still choose
     return in_memory(made)

@@ -11,20 +11,15 @@ from convlens.network.labels import read_labels
 from convlens.network.loading.loaded import Loaded
 from convlens.network.preprocessing import MODES
 
-KEYS = ("preprocessing", "labels", "input_size", "description", "license")
 LIMIT = 1 << 20  # bytes; a longer file is no metadata
 
 
 def sha256(path: Path) -> str:
     """The digest of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file: Any) -> str:
     digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 

@@ -49,10 +49,9 @@ def _check(file: h5py.File, name: str) -> None:
     count = 0
     while waiting:
         path, group = waiting.pop()
-        key = h5py.h5o.get_info(group.id).addr
-        if key in seen:
+        if group.id in seen:  # equal for one group under two names
             continue
-        seen.add(key)
+        seen.add(group.id)
         for child in group:
             count += 1
             if count > MAX_OBJECTS:

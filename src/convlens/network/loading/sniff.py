@@ -19,11 +19,12 @@ TORCH_PICKLE = "PyTorch legacy pickle"
 TORCH_TAR = "PyTorch tar"
 TORCHSCRIPT = "TorchScript"
 TORCH_EXPORT = "torch.export"
+SAFETENSORS = "safetensors"
 SAVED_MODEL = "SavedModel"
 TFLITE = "TFLite"
 ONNX = "ONNX"
 
-TORCH_KINDS = (TORCH_ZIP, TORCH_PICKLE, TORCH_TAR, TORCHSCRIPT, TORCH_EXPORT)
+TORCH_KINDS = (TORCH_ZIP, TORCH_PICKLE, TORCH_TAR, TORCHSCRIPT, TORCH_EXPORT, SAFETENSORS)
 TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # the long that starts every file of PyTorch before 1.6
 TEXT_LIMIT = 64 << 20
 EXPECTED = (
@@ -73,7 +74,9 @@ def _binary(path: Path, head: bytes) -> str | None:
         return TORCH_TAR
     if re.match(rb"\x80[\x02-\x05]", head) and _is_pickle(head):
         return TORCH_PICKLE
-    if head[0] == 0x08 and head[1] < 0x20 and _looks_onnx(head):
+    if len(head) > 10 and head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < path.stat().st_size:
+        return SAFETENSORS
+    if head[0] == 0x08 and head[1:2] < b" " and _looks_onnx(head):
         return ONNX
     return None
 

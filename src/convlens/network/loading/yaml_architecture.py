@@ -22,10 +22,14 @@ def read_yaml(path: Path) -> Any:
     class Loader(yaml.SafeLoader):
         """The safe loader, which also reads tuples, as lists."""
 
-    Loader.add_constructor(
-        "tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node, deep=True)
-    )
-    Loader.add_constructor("tag:yaml.org,2002:python/unicode", lambda loader, node: loader.construct_scalar(node))
+    def as_list(loader: Any, node: Any) -> list:
+        return loader.construct_sequence(node, deep=True)
+
+    def as_text(loader: Any, node: Any) -> str:
+        return loader.construct_scalar(node)
+
+    Loader.add_constructor("tag:yaml.org,2002:python/tuple", as_list)
+    Loader.add_constructor("tag:yaml.org,2002:python/unicode", as_text)
     try:
         found = yaml.load(path.read_text(encoding="utf-8-sig"), Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -13,11 +13,9 @@ import numpy as np
 from convlens.backend import keras_ready
 from convlens.errors import ModelError, near
 from convlens.network.labels import imagenet_names
+from convlens.network.loading.files import RANDOM
 from convlens.network.loading.loaded import Loaded
 from convlens.network.preprocessing import MODES
-
-ZOOS = ("keras", "torchvision", "timm")
-RANDOM = "random"  # the value of `weights` that asks for an untrained network
 
 
 def keras_zoo(source: str, weights: str | Path | None, classes: int | None = None) -> Loaded:
@@ -36,10 +34,8 @@ def keras_zoo(source: str, weights: str | Path | None, classes: int | None = Non
     name = module.__name__.rsplit(".", 1)[-1]
     try:
         with redirect_stdout(sys.stderr):  # Keras announces its downloads on stdout, which is kept for results
-            if weights == RANDOM:
-                model = build(weights=None, **({"classes": classes} if classes else {}))
-            else:
-                model = build()
+            options = ({"weights": None} | ({"classes": classes} if classes else {})) if weights == RANDOM else {}
+            model = build(**options)
     except Exception as error:
         raise _undownloaded(source, error) from error
     mode = application_mode(module.preprocess_input)
@@ -89,12 +85,13 @@ def _undownloaded(source: str, error: Exception) -> ModelError:
     )
 
 
-def torch_zoo(source: str, weights: str | Path | None) -> Loaded:
+def torch_zoo(source: str, weights: str | Path | None, classes: int | None = None) -> Loaded:
     """A network of torchvision or timm.
 
     Args:
         source: "torchvision:NAME" or "timm:NAME".
         weights: None for the pretrained ones, "random" for an untrained network.
+        classes: how many classes an untrained network has; those of the pretrained one where it is not said.
 
     Raises:
         ModelError: the library is absent, has no such network, or its weights cannot be downloaded.
@@ -109,15 +106,15 @@ def torch_zoo(source: str, weights: str | Path | None) -> Loaded:
             f"{source} needs {library}, which cannot be imported ({error}): pip install {library}"
         ) from error
     loader = _timm if library == "timm" else _torchvision
-    return loader(module, source, name, weights == RANDOM)
+    return loader(module, source, name, weights == RANDOM, {"num_classes": classes} if classes else {})
 
 
-def _torchvision(models: Any, source: str, name: str, untrained: bool) -> Loaded:
+def _torchvision(models: Any, source: str, name: str, untrained: bool, options: dict[str, int]) -> Loaded:
     if name not in models.list_models():
         raise ModelError(f"torchvision has no network {name!r}: {near(name, models.list_models())}")
     chosen = models.get_model_weights(name).DEFAULT
     try:
-        model = models.get_model(name, weights=None if untrained else chosen)
+        model = models.get_model(name, weights=None if untrained else chosen, **options)
     except (OSError, RuntimeError) as error:
         raise _undownloaded(source, error) from error
     transforms = chosen.transforms()
@@ -132,11 +129,11 @@ def _torchvision(models: Any, source: str, name: str, untrained: bool) -> Loaded
     )
 
 
-def _timm(timm: Any, source: str, name: str, untrained: bool) -> Loaded:
+def _timm(timm: Any, source: str, name: str, untrained: bool, options: dict[str, int]) -> Loaded:
     if not timm.is_model(name.split(".", 1)[0]):
         raise ModelError(f"timm has no network {name!r}: {near(name, timm.list_models())}")
     try:
-        model = timm.create_model(name, pretrained=not untrained)
+        model = timm.create_model(name, pretrained=not untrained, **options)
     except (OSError, RuntimeError) as error:
         raise _undownloaded(source, error) from error
     config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", {})
