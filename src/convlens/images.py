@@ -1,8 +1,10 @@
 """Images as people have them: a path, a Pillow image or an array -> a `Photo`, and from there to a network's size."""
 
 import math
+import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from PIL import Image, ImageOps
 from convlens.errors import ImageError
 
 LARGEST = 16_000_000  # pixels kept of a photo
-REFUSED = 1_000_000_000  # pixels that are not even decoded
+REFUSED = 250_000_000  # pixels that are not even decoded: they would take a gigabyte
+REFUSED_JPEG = 1_000_000_000  # the same for JPEG, which is decoded at a fraction of its size
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # grey of red, green and blue, ITU-R 601-2
 FOLDER = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 
@@ -27,7 +30,8 @@ class Photo:
         pixels: to look at, uint8 (height, width, 3), RGB.
         path: of its file.
         note: what was done to it that its owner should know.
-        data: to compute with, where it came as more than bytes: float32 (height, width, channels), 0-255 for photos.
+        data: to compute with, where it came as more than RGB bytes: float32 (height, width, channels), 0-255 for
+            photos. Four channels are data for a network that takes four, and colours with transparency for others.
     """
 
     name: str
@@ -59,13 +63,19 @@ def read_image(source: Any) -> Photo:
     if isinstance(source, str | Path):
         return _from_path(Path(source))
     if isinstance(source, Image.Image):
-        return Photo("image", _rgb(source))
+        path = getattr(source, "filename", "") or None
+        with _reading(f"image {path or ''}".strip()):
+            pixels, note = _decode(source.copy())
+        return Photo(Path(path).stem if path else "image", pixels, path, note)
     if hasattr(source, "detach"):
         source = source.detach().cpu()
     try:
-        return _from_array(np.asarray(source), "image")
+        array = np.asarray(source)
     except (TypeError, ValueError) as error:
         raise ImageError(f"expected a path, a Pillow image or an array, received {type(source).__name__}") from error
+    if array.dtype == object:
+        raise ImageError(f"expected a path, a Pillow image or an array, received {type(source).__name__}")
+    return _from_array(array, "image")
 
 
 def read_images(sources: Any) -> list[Photo]:
@@ -80,13 +90,17 @@ def read_images(sources: Any) -> list[Photo]:
     several = several and not hasattr(sources, "detach")
     photos: list[Photo] = []
     for source in sources if several else [sources]:
-        folder = isinstance(source, str | Path) and Path(source).is_dir()
-        photos += [read_image(path) for path in _files(Path(source))] if folder else [read_image(source)]
-    seen: dict[str, int] = {}
+        found = _files(Path(source)) if isinstance(source, str | Path) and os.path.isdir(source) else [source]
+        photos += [read_image(one) for one in found]
+    taken: set[str] = set()
     unique = []
     for photo in photos:
-        seen[photo.name] = count = seen.get(photo.name, 0) + 1
-        unique.append(photo if count == 1 else replace(photo, name=f"{photo.name}-{count}"))
+        name, count = photo.name, 1
+        while name.casefold() in taken:  # names become files, also where capitals do not tell files apart
+            count += 1
+            name = f"{photo.name}-{count}"
+        taken.add(name.casefold())
+        unique.append(replace(photo, name=name))
     return unique
 
 
@@ -98,49 +112,83 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _from_path(path: Path) -> Photo:
-    if not path.exists():
+    if not os.path.exists(path):  # unlike the path's own method, it takes names that the system cannot have
         raise ImageError(f"no such image: {path}; expected a file that exists")
     if path.is_dir():
         raise ImageError(f"{path} is a folder, expected an image file")
-    if path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         raise ImageError(f"{path} is empty (0 bytes); expected an image")
-    try:
+    with _reading(str(path)):
         if path.suffix.lower() == ".npy":
-            return replace(_from_array(np.load(path, allow_pickle=False), path.stem), path=str(path))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                pixels, note = _decode(image)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path} is too large ({error}); scale it down first") from error
-    except Image.UnidentifiedImageError as error:
-        raise ImageError(f"{path} is not an image that can be read; expected JPEG, PNG or the like") from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        raise ImageError(f"{path} cannot be read, it is damaged or cut short: {error}") from error
+            return replace(_from_array(_npy(path), path.stem), path=str(path))
+        with Image.open(path) as image:
+            pixels, note = _decode(image)
     return Photo(path.stem, pixels, str(path), note)
+
+
+def _npy(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ImageError("holds no array of numbers that NumPy can read") from error
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Turns whatever a decoder raises into one line about `what`. Very large images are ours to bound or refuse."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata, which does not change the picture
+            yield
+    except ImageError as error:
+        raise ImageError(f"{what}: {error}") from error
+    except Image.UnidentifiedImageError as error:
+        raise ImageError(f"{what} is not an image that can be read; expected JPEG, PNG or the like") from error
+    except PermissionError as error:
+        raise ImageError(f"{what} cannot be opened: permission denied; change its permissions or copy it") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError) as error:
+        raise ImageError(f"{what} cannot be read, it is damaged or cut short ({error}); get the file again") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _decode(image: Image.Image) -> tuple[np.ndarray, str | None]:
     """Pixels of an opened file; a very large one is decoded at, or reduced to, a fraction of its size."""
     wide, tall = image.size
-    if wide * tall > REFUSED:
-        raise ImageError(f"{wide}x{tall} pixels are too many; scale it down first")
+    most = REFUSED_JPEG if image.format == "JPEG" else REFUSED
+    if wide * tall > most:
+        raise ImageError(f"{wide}x{tall} pixels are more than {most // 1_000_000} million; scale it down first")
     if wide * tall <= LARGEST:
         return _rgb(image), None
     factor = math.ceil(math.sqrt(wide * tall / LARGEST))
     image.draft("RGB", (wide // factor, tall // factor))
     factor = math.ceil(math.sqrt(image.width * image.height / LARGEST))
-    reduced = image.reduce(factor) if factor > 1 and image.mode != "P" else image.convert("RGB").reduce(factor)
-    pixels = _rgb(reduced)
+    pixels = _rgb(_reduced(image, factor))
     return pixels, f"reduced from {wide}x{tall} to {pixels.shape[1]}x{pixels.shape[0]} pixels"
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    """The mean of every block of pixels; of 16-bit grey, bits and palettes too, which Pillow does not average."""
+    if image.mode.startswith("I;16"):
+        values = np.asarray(ImageOps.exif_transpose(image))
+        tall, wide = (max(side // factor, 1) for side in values.shape)
+        blocks = values[: tall * factor, : wide * factor].reshape(tall, -1, wide, min(factor, values.shape[1]))
+        return Image.fromarray(blocks.mean((1, 3), dtype="float32").round().astype("uint16"))
+    if image.mode == "1":
+        image = image.convert("L")
+    elif image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
+    return image.reduce((min(factor, image.width), min(factor, image.height)))
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
     """Upright, without transparency (on white), 8 bits a channel."""
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image).astype("uint32") * 255 + 32767) // 65535
+        return np.repeat(grey.astype("uint8")[..., None], 3, -1)
+    if image.mode in ("I", "F"):
         return _from_array(np.asarray(image), "image").pixels
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         opaque = Image.new("RGBA", image.size, "white")
@@ -162,11 +210,12 @@ def _from_array(array: np.ndarray, name: str) -> Photo:
     if array.shape[-1] not in (1, 3, 4):
         data = array.astype("float32")
         return Photo(name, _false_colours(data), data=data)
-    data = None if array.dtype == np.uint8 else (array.astype("float64") * _to_bytes(array)).astype("float32")
+    exact = array.dtype != np.uint8 or array.shape[-1] == 4
+    data = (array.astype("float64") * _to_bytes(array)).astype("float32") if exact else None
     bytes_ = array if data is None else np.clip(np.nan_to_num(data), 0, 255).round().astype("uint8")
     if bytes_.shape[-1] == 1:
         bytes_ = np.repeat(bytes_, 3, -1)
-    return Photo(name, _rgb(Image.fromarray(bytes_)), data=data if array.shape[-1] < 4 else None)
+    return Photo(name, _rgb(Image.fromarray(bytes_)), data=data)
 
 
 def _false_colours(data: np.ndarray) -> np.ndarray:
@@ -179,9 +228,11 @@ def _false_colours(data: np.ndarray) -> np.ndarray:
 
 def _to_bytes(array: np.ndarray) -> float:
     """What takes an array's values to 0-255."""
-    if array.dtype.kind == "b" or (array.dtype.kind == "f" and float(np.nanmax(array)) <= 1):
+    if array.dtype.kind == "b":
         return 255.0
-    return 255 / 65535 if array.dtype.kind in "ui" and int(array.max()) > 255 else 1.0
+    if array.dtype.kind == "f":
+        return 255.0 if np.max(array, where=np.isfinite(array), initial=-np.inf) <= 1 else 1.0
+    return 255 / 65535 if int(array.max()) > 255 else 1.0
 
 
 def fit(photo: Photo, height: int | None, width: int | None, channels: int) -> np.ndarray:
@@ -198,7 +249,7 @@ def fit(photo: Photo, height: int | None, width: int | None, channels: int) -> n
         ImageError: the photo has other channels than the network takes.
     """
     size = (height or photo.size[0], width or photo.size[1])
-    if photo.data is None and channels in (1, 3):
+    if channels in (1, 3) and (photo.data is None or photo.data.shape[-1] == 4):
         image = Image.fromarray(photo.pixels)
         image = image.convert("L") if channels == 1 else image
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR) if photo.size != size else image
