@@ -13,7 +13,15 @@ from rich.table import Table
 
 from convlens.store import plain
 
-console, aside = Console(), Console(stderr=True)
+PIPED = 160  # columns where there is no terminal to ask
+
+
+def _console(**options: Any) -> Console:
+    found = Console(**options)
+    return found if found.is_terminal else Console(width=PIPED, **options)
+
+
+console, aside = _console(), _console(stderr=True)
 
 
 def print_json(value: Any) -> None:
@@ -54,7 +62,7 @@ def stages() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=aside, transient=True) as progress:
+    with Progress(*columns, console=aside, transient=True, disable=not aside.is_terminal) as progress:
 
         def begin(name: str) -> Callable[[int, int], None]:
             task = progress.add_task(escape(name), total=None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import convlens
 from convlens.cli.output import note, print_json, stages, table, written
+from convlens.cli.quiet import hushed
 from convlens.store import Run
 from convlens.survey import layer_json, survey
 
@@ -18,7 +19,18 @@ LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust")
 def _load(model: str, options: dict[str, Any]) -> "Network":
     with stages() as begin:
         begin(f"loading {model}")
+        _start_framework(model)
         return convlens.load(model, **{name: options[name] for name in LOADING})
+
+
+def _start_framework(model: str) -> None:
+    """Imports the framework that the model needs, without what it writes on its way."""
+    from convlens.backend import keras_ready
+    from convlens.network.loading import framework_needed
+
+    needed = "torch" if framework_needed(model) == "torch" else None
+    with hushed():
+        keras_ready(needed).ops.zeros(1)
 
 
 def run_layers(model: str, as_json: bool, **options: Any) -> None:
@@ -167,7 +179,7 @@ def run_report(model: str, images: Sequence[str], as_json: bool, **options: Any)
 def run_demo(as_json: bool, **options: Any) -> None:
     from convlens.bundled import photo
 
-    network = convlens.load("bundled")
+    network = _load("bundled", dict.fromkeys(LOADING) | {"custom": (), "trust": False})
     _report(network, [photo()], "demo", as_json, options)
 
 

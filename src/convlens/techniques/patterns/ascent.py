@@ -15,7 +15,7 @@ from convlens.results.patterns import FilterPatterns
 from convlens.techniques.batches import BUDGET, image_bytes
 
 GREY, NOISE = 128.0, 20.0  # the start: noise of 20 grey levels on middle grey
-RETRIES = ((GREY - 50, 100.0), (0.0, 255.0))  # middle and contrast of the starts after a dead one
+BLOCKS = (1, 4, 16)  # pixels a side of the noise's grain, at the first start and at those after a dead one
 EPSILON = 1e-5
 AT_ONCE = 16  # images; larger batches are no faster on two cores
 
@@ -80,13 +80,17 @@ def ascent_step(network: Network, layer: str) -> Callable:
     return step
 
 
-def start_images(
-    filters: Sequence[int], size: tuple[int, int], channels: int, seed: int, attempt: int = 0
-) -> np.ndarray:
-    """Noise on grey, RGB 0-255, float32 (filters, *size, channels); each filter's own, whatever runs beside it."""
-    low, contrast = (GREY, NOISE) if attempt == 0 else RETRIES[attempt - 1]
-    noise = [np.random.default_rng([seed, index, attempt]).random((*size, channels)) for index in filters]
-    return (np.stack(noise) * contrast + low).astype("float32")
+def start_images(filters: Sequence[int], size: tuple[int, int], channels: int, seed: int, attempt: int = 0) -> np.ndarray:
+    """Starts of the ascent, RGB 0-255, float32 (filters, *size, channels); each filter's own, whatever runs beside it.
+
+    The first is the seed's, fine noise on grey. A filter that it does not reach may see more in coarse noise of
+    full contrast, which has the low frequencies of photos.
+    """
+    grain = BLOCKS[attempt]
+    cells = [-(-side // grain) for side in size]
+    noise = np.stack([np.random.default_rng([seed, index, attempt]).random((*cells, channels)) for index in filters])
+    noise = noise.repeat(grain, 1).repeat(grain, 2)[:, : size[0], : size[1]]
+    return (noise * 255 if attempt else noise * NOISE + GREY).astype("float32")
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,7 @@ def _climb(
     shape = (len(filters), *settings.sides, len(pixels.offset))
     total = Climbed(np.zeros(shape, "float32"), *(np.zeros(len(filters), "float32") for _ in range(3)))
     waiting = list(range(len(filters)))
-    for attempt in range(1 + len(RETRIES)):
+    for attempt in range(len(BLOCKS)):
         for at in range(0, len(waiting), at_once):
             rows = waiting[at : at + at_once]
             indices = [filters[row] for row in rows]
