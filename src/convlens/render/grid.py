@@ -5,14 +5,16 @@ import math
 import numpy as np
 from PIL import Image
 
+from convlens.errors import OptionError, near
 from convlens.render.colormap import colorize, lookup
-from convlens.render.normalize import channel_scale, constant_channels, layer_scale
+from convlens.render.normalize import channel_scale, constant_channels, layer_scale, value_range
 from convlens.render.text import CAPTION, INK, SOFT, font, framed, write
 
 WIDE = 1200  # pixels that a grid of small maps is enlarged towards
 LARGEST = 6000  # pixels; wider grids are reduced
 BLANK, STROKE = (38, 38, 46), (120, 120, 135)  # of a dead channel's tile
 STRIP = 64  # cells a row of a strip
+SCALES = {"channel": channel_scale, "layer": layer_scale}
 
 
 def tile(tiles: np.ndarray, columns: int, margin: int, background: tuple[int, int, int] = (0, 0, 0)) -> np.ndarray:
@@ -25,9 +27,12 @@ def tile(tiles: np.ndarray, columns: int, margin: int, background: tuple[int, in
 
     Returns:
         uint8 (rows·(height + margin) - margin, columns·(width + margin) - margin, 3).
+
+    Raises:
+        OptionError: fewer than one column.
     """
     count, height, width, _ = tiles.shape
-    columns = min(columns, count)
+    columns = _columns(columns, count)
     rows = math.ceil(count / columns)
     sheet = np.empty((rows * columns, height + margin, width + margin, 3), "uint8")
     sheet[:] = background
@@ -35,6 +40,12 @@ def tile(tiles: np.ndarray, columns: int, margin: int, background: tuple[int, in
     sheet = sheet.reshape(rows, columns, height + margin, width + margin, 3).swapaxes(1, 2)
     sheet = sheet.reshape(rows * (height + margin), columns * (width + margin), 3)
     return sheet[: sheet.shape[0] - margin, : sheet.shape[1] - margin]
+
+
+def _columns(columns: int, count: int) -> int:
+    if columns < 1:
+        raise OptionError(f"columns={columns}: expected at least 1")
+    return min(columns, count)
 
 
 def crossed(height: int, width: int) -> np.ndarray:
@@ -55,16 +66,20 @@ def channel_tiles(values: np.ndarray, scale: str, colormap: str) -> np.ndarray:
 
     Returns:
         uint8 (channels, height, width, 3).
+
+    Raises:
+        OptionError: unknown scale or colormap.
     """
-    scaled = channel_scale(values) if scale == "channel" else layer_scale(values)
-    tiles = lookup(colormap)[scaled.transpose(2, 0, 1)]
+    if scale not in SCALES:
+        raise OptionError(f"unknown scale {scale!r}: {near(scale, SCALES)}")
+    tiles = lookup(colormap)[SCALES[scale](values).transpose(2, 0, 1)]
     tiles[constant_channels(values)] = crossed(*values.shape[:2])
     return tiles
 
 
 def enlarged(tiles: np.ndarray, columns: int, wide: int = WIDE) -> np.ndarray:
     """Tiles as large as fits the width, in whole pixels, so that a map of few values is seen as squares."""
-    times = max(wide // (min(columns, len(tiles)) * tiles.shape[2]), 1)
+    times = max(wide // (_columns(columns, len(tiles)) * tiles.shape[2]), 1)
     times = min(times, max(128 // max(tiles.shape[1:3]), 1))
     return tiles.repeat(times, 1).repeat(times, 2) if times > 1 else tiles
 
@@ -91,8 +106,7 @@ def activation_grid(
     if max(sheet.size) > LARGEST:
         sheet.thumbnail((LARGEST, LARGEST))
     if scale == "layer":
-        finite = np.nan_to_num(values)
-        sheet = with_bar(sheet, float(finite.min()), float(finite.max()), colormap)
+        sheet = with_bar(sheet, *value_range(values), colormap)
     meaning = "each channel on its own scale" if scale == "channel" else "all channels on one scale"
     dead = int(constant_channels(values).sum())
     meaning += f"; {dead} crossed out: the same everywhere on this image" if dead else ""
@@ -127,14 +141,13 @@ def strip(values: np.ndarray, title: str, caption: str = "", colormap: str = "vi
         columns = min(len(flat), STRIP)
         cells = tile(scaled[:, None, None].repeat(16, 1).repeat(16, 2), columns, 1, (255, 255, 255))
     else:
-        times = max(min(WIDE // flat.shape[1], 16), 1)
+        times = max(min(WIDE // flat.shape[-1], 16), 1)
         cells = scaled.repeat(times, 0).repeat(times, 1)
     picture = Image.fromarray(np.ascontiguousarray(cells))
     if max(picture.size) > LARGEST:
         picture.thumbnail((LARGEST, LARGEST))
-    finite = np.nan_to_num(flat)
     lines = f"{flat.shape[-1]} features" + (f", {flat.shape[0]} rows" if flat.ndim == 2 else f", {STRIP} a row")
-    picture = with_bar(picture, float(finite.min()), float(finite.max()), colormap)
+    picture = with_bar(picture, *value_range(flat), colormap)
     return framed(picture, title, f"{caption}\n{lines}" if caption else lines)
 
 

@@ -14,7 +14,7 @@ def channel_scale(values: np.ndarray) -> np.ndarray:
     Returns:
         uint8 of the same shape.
     """
-    finite = np.nan_to_num(values.astype("float32"))
+    finite = np.nan_to_num(values.astype("float32")).astype("float64")  # squares of infinities must not overflow
     centred = finite - finite.mean((0, 1))
     deviation = centred.std((0, 1))
     return np.clip(centred / np.where(deviation > 0, deviation, 1) * 64 + 128, 0, 255).astype("uint8")
@@ -27,11 +27,19 @@ def layer_scale(values: np.ndarray) -> np.ndarray:
         values: (height, width, channels).
 
     Returns:
-        uint8 of the same shape; zeros where all values are equal.
+        uint8 of the same shape; zeros where all values are equal. Infinities count as the greatest and least value.
     """
-    finite = np.nan_to_num(values.astype("float32"))
-    low, high = finite.min(), finite.max()
-    return ((finite - low) * (255 / (high - low) if high > low else 0)).astype("uint8")
+    low, high = value_range(values)
+    shown = np.clip(np.nan_to_num(values.astype("float64"), nan=low), low, high)
+    return ((shown - low) * (255 / (high - low) if high > low else 0)).astype("uint8")
+
+
+def value_range(values: np.ndarray) -> tuple[float, float]:
+    """The least and the greatest finite value; zeros where there is none."""
+    finite = np.isfinite(values)
+    if not finite.any():
+        return 0.0, 0.0
+    return float(values.min(where=finite, initial=np.inf)), float(values.max(where=finite, initial=-np.inf))
 
 
 def constant_channels(values: np.ndarray) -> np.ndarray:

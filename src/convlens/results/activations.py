@@ -40,7 +40,8 @@ class LayerStatistics:
 def statistics(values: np.ndarray) -> LayerStatistics:
     """The statistics of a layer's output for one image, (…, channels).
 
-    Features without positions count as channels of one. A lone feature is dead where it is 0; a channel with several positions where they are all equal.
+    Features without positions count as channels of one. A lone feature is dead where it is 0; a channel with several
+    positions where they are all equal.
     """
     flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
     blank = flat[0] == 0 if len(flat) == 1 else flat.max(0) == flat.min(0)
@@ -90,9 +91,9 @@ class Activations(Mapping[str, np.ndarray]):
             colormap: by name.
         """
         values, caption = self.arrays[layer][index], f"{self.photos[index].name}: {self.statistics[layer][index]}"
-        if values.ndim == 3:
+        if values.ndim == 3 and values.shape[:2] != (1, 1):  # a single position is a row of features, no map
             return activation_grid(values, layer, caption, scale, columns, colormap)
-        return strip(values, layer, caption, colormap)
+        return strip(values.reshape(-1) if values.ndim == 3 else values, layer, caption, colormap)
 
     def write(self, run: Run, scale: str = "channel", columns: int = 16, colormap: str = "viridis") -> None:
         """Pictures and raw values into a run's folder, a folder an image."""
