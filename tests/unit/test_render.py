@@ -246,8 +246,14 @@ def test_a_map_without_a_message_leaves_the_photo_as_it_is(status: str) -> None:
     assert (alone == 255).any()
 
 
-def test_a_note_on_a_tiny_photo_does_not_fail() -> None:
-    assert noted(Image.new("RGB", (3, 2)), "no positive evidence").size == (3, 2)
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (32, 32), (20, 300), (300, 20), (96, 96)])
+def test_a_note_leaves_half_of_a_small_photo(size: tuple[int, int]) -> None:
+    found = np.asarray(noted(Image.new("RGB", size, (0, 200, 0)), "no positive evidence"))
+    assert found.shape == (size[1], size[0], 3)
+    assert (found[: size[1] // 2] == (0, 200, 0)).all()
+    assert not (found[-1] == (0, 200, 0)).all()
+    if min(size) >= 96:
+        assert (found == 255).all(-1).any()
 
 
 def test_the_heatmap_alone_shows_whole_cells() -> None:

@@ -10,6 +10,7 @@ from convlens.render.text import CAPTION, framed, wrap, write
 
 SIDE = 480  # pixels that a panel's pictures are fitted into
 NEUTRAL = (128, 128, 128)
+SMALLEST = 9  # pixels of letters that can still be read
 
 
 def resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -41,13 +42,17 @@ def overlay(
 
 
 def noted(picture: Image.Image, words: str) -> Image.Image:
-    """A picture with a bar of text at its lower edge."""
+    """A picture with a bar of text at its lower edge; where the text would cover half of it, the bar is bare and thin."""
     picture = picture.copy()
-    lines = wrap(words, CAPTION, max(picture.width - 8, 8))
-    tall = min(len(lines) * (CAPTION + 4) + 8, picture.height)
+    lines, size, tall = [], CAPTION, max(picture.height // 8, 1)
+    for smaller in range(CAPTION, SMALLEST - 1, -1):
+        fitting = wrap(words, smaller, max(picture.width - 8, 8))
+        if len(fitting) * (smaller + 4) + 8 <= picture.height // 2:
+            lines, size, tall = fitting, smaller, len(fitting) * (smaller + 4) + 8
+            break
     picture.paste(Image.new("RGB", (picture.width, tall), (30, 30, 30)), (0, picture.height - tall))
     for number, line in enumerate(lines):
-        write(picture, (4, picture.height - tall + 3 + number * (CAPTION + 4)), line, CAPTION, (255, 255, 255))
+        write(picture, (4, picture.height - tall + 3 + number * (size + 4)), line, size, (255, 255, 255))
     return picture
 
 

@@ -1,0 +1,191 @@
+"""What results measure, draw and save. The oracles are small numbers worked out by hand, and the files read back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convlens.errors import FilterError, OutputError
+from convlens.images import Photo
+from convlens.results.activations import Activations, LayerStatistics, statistics
+from convlens.results.heatmaps import Heatmap, Prediction
+from convlens.results.patterns import FilterPatterns
+from convlens.store import MANIFEST, plain
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def photo(name: str, height: int = 30, width: int = 40) -> Photo:
+    return Photo(name, rng().integers(0, 256, (height, width, 3), dtype="uint8"))
+
+
+def test_statistics_of_a_map() -> None:
+    """Two rows, two columns, three channels: one of mixed signs, one constant, one dead."""
+    values = np.array([[[1, 5, 0], [-2, 5, 0]], [[3, 5, 0], [0, 5, 0]]], "float32")
+    found = statistics(values)
+    assert found == LayerStatistics(active=6 / 12, dead=(1, 2), mean=22 / 12, maximum=5.0, channels=3)
+    assert "50.0%" in str(found)
+    assert "2 of 3" in str(found)
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 1, 3)])
+def test_statistics_of_features(shape: tuple[int, ...]) -> None:
+    found = statistics(np.array([0.5, 0, -1], "float32").reshape(shape))
+    assert found == LayerStatistics(active=1 / 3, dead=(1,), mean=-0.5 / 3, maximum=0.5, channels=3)
+
+
+def test_statistics_of_tokens() -> None:
+    found = statistics(np.array([[1, 4, 0], [2, 4, 0]], "float32"))
+    assert (found.dead, found.channels, found.active) == ((1, 2), 3, 4 / 6)
+
+
+def made_activations() -> Activations:
+    generator = rng()
+    arrays = {
+        "block1/conv": generator.normal(size=(2, 6, 6, 5)).astype("float32"),
+        "pool": generator.random((2, 1, 1, 4)).astype("float32"),
+        "dense": generator.random((2, 7)).astype("float32"),
+        "tokens": generator.random((2, 3, 8)).astype("float32"),
+    }
+    arrays["block1/conv"][..., 2] = 0
+    measured = {path: tuple(statistics(one) for one in batch) for path, batch in arrays.items()}
+    return Activations(arrays, (photo("cat"), photo("dog")), measured, {"seed": 3})
+
+
+def test_activations_are_a_mapping() -> None:
+    found = made_activations()
+    assert list(found) == ["block1/conv", "pool", "dense", "tokens"]
+    assert found["pool"].shape == (2, 1, 1, 4)
+    assert [values.shape[0] for values in found.values()] == [2, 2, 2, 2]
+    assert "conv" not in found
+
+
+def test_activations_are_saved_as_they_are(tmp_path: Path) -> None:
+    found = made_activations()
+    files = found.save(tmp_path / "out")
+    assert all(path.is_file() for path in files)
+    assert len([path for path in files if path.suffix == ".png"]) == 2 * len(found)
+    for index, name in enumerate(("cat", "dog")):
+        with np.load(tmp_path / "out" / "activations" / name / "values.npz") as stored:
+            assert len(stored.files) == len(found)
+            for layer, values in found.items():
+                np.testing.assert_array_equal(stored[layer.replace("/", "__")], values[index])
+    manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert (manifest["status"], manifest["provenance"]) == ("complete", {"seed": 3})
+    assert manifest["activations"]["layers"]["block1/conv"]["images"][1]["dead"] == [2]
+    pictures = [entry for entry in manifest["files"] if entry.get("view") == "activations"]
+    assert {(entry["layer"], entry["photo"]) for entry in pictures} == {(a, b) for a in found for b in ("cat", "dog")}
+    with pytest.raises(OutputError):
+        found.save(tmp_path / "out")
+    assert found.save(tmp_path / "out", overwrite=True)
+
+
+def test_live_channels_of_one_position_are_not_drawn_as_dead() -> None:
+    found = made_activations()
+    assert found.statistics["pool"][0].dead == ()
+    colours = np.unique(np.asarray(found.picture("pool")).reshape(-1, 3), axis=0)
+    assert len({tuple(colour) for colour in colours.tolist()}) > 20
+    assert np.asarray(found.picture("pool")).shape == np.asarray(found.picture("pool", 1)).shape
+
+
+def made_patterns(count: int = 64, side: int = 64) -> FilterPatterns:
+    images = rng().integers(0, 256, (count, side, side, 3), dtype="uint8")
+    filters = tuple(range(10, 10 + count))
+    status = ("ok",) * (count - 1) + ("dead",)
+    start, end = np.linspace(0, 1, count, dtype="float32"), np.linspace(2, 9, count, dtype="float32")
+    end[-1] = np.nan
+    return FilterPatterns(images, filters, start, end, status, "block3/conv1", {"seed": 3})
+
+
+def test_patterns_are_the_ones_asked_for() -> None:
+    found = made_patterns()
+    grid = np.asarray(found.grid())
+    assert grid.shape == (547, 547, 3)
+    np.testing.assert_array_equal(grid[69 : 69 + 64, :64], found.images[8])
+    np.testing.assert_array_equal(np.asarray(found.image(18)), found.images[8])
+    assert not np.array_equal(np.asarray(found.image(73)), found.images[63])
+    assert not np.array_equal(grid[-64:, -64:], found.images[63])
+    for missing in (9, 74, 0):
+        with pytest.raises(FilterError, match="10-73"):
+            found.image(missing)
+
+
+def test_patterns_from_the_ascents_images_are_scaled_each_by_itself() -> None:
+    latents = rng().normal(128, 20, (2, 8, 8, 3)).astype("float32")
+    latents[1] = latents[1] * 5 - 300
+    found = FilterPatterns.from_latents(latents, [4, 7], np.zeros(2), np.ones(2), ["ok", "ok"], "conv", {})
+    for latent, image in zip(latents.astype("float64"), found.images, strict=True):
+        x = np.clip((latent - latent.mean()) / (latent.std() + 1e-5) * 0.1 + 0.5, 0, 1) * 255
+        assert np.abs(image.astype(int) - x.astype("uint8")).max() <= 1
+    assert found.filters == (4, 7)
+
+
+def test_patterns_are_saved_one_by_one(tmp_path: Path) -> None:
+    found = made_patterns(count=3, side=16)
+    found.save(tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    singles = {entry["filter"]: entry for entry in manifest["files"] if "filter" in entry}
+    assert sorted(singles) == [10, 11, 12]
+    assert (singles[10]["status"], singles[10]["end"]) == ("ok", 2.0)
+    assert (singles[12]["status"], singles[12]["end"]) == ("dead", None)
+    with Image.open(tmp_path / "out" / singles[11]["path"]) as image:
+        np.testing.assert_array_equal(np.asarray(image), found.images[1])
+    grids = [entry for entry in manifest["files"] if entry.get("kind") == "grid"]
+    with Image.open(tmp_path / "out" / grids[0]["path"]) as image:
+        assert image.size == (3 * 16 + 2 * 5, 16)
+
+
+def made_heatmap(target: int | tuple[int, ...] = (3, 5)) -> Heatmap:
+    values = rng().random((2, 4, 5)).astype("float32")
+    values[1] = 0
+    likeliest = (Prediction(3, "cat", 0.75), Prediction(5, None, 0.2))
+    return Heatmap(
+        values, "conv", target, ("cat", None), ("ok", "no positive evidence"), (likeliest, likeliest), "logit",
+        "grad-cam", (photo("a", 30, 40), photo("b", 50, 20)), ({"runner_up": 5, "difference": 0.55}, None), {"seed": 3},
+    )  # fmt: skip
+
+
+def test_overlays_lie_on_the_originals() -> None:
+    found = made_heatmap()
+    assert found.overlay(0).size == (40, 30)
+    assert found.overlay(1).size == (20, 50)
+    np.testing.assert_array_equal(np.asarray(found.overlay(0, strength=0.0)), found.photos[0].pixels)
+    assert (np.asarray(found.overlay(1))[0] == found.photos[1].pixels[0]).all()
+
+
+def test_each_image_has_its_own_class() -> None:
+    assert made_heatmap().targets == (3, 5)
+    assert made_heatmap(3).targets == (3, 3)
+    assert made_heatmap().title(0) == "cat (class 3), probability 0.750"
+    assert made_heatmap().title(1) == "class 5, probability 0.200"
+    assert made_heatmap((9, 9)).title(1) == "class 9"
+
+
+def test_heatmaps_are_saved_raw(tmp_path: Path) -> None:
+    found = made_heatmap()
+    found.save(tmp_path / "out", strength=0.3, colormap="jet")
+    manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    entries = manifest["files"]
+    overlays = {entry["photo"]: entry for entry in entries if entry.get("kind") == "overlay"}
+    assert {name: entry["target"] for name, entry in overlays.items()} == {"a": 3, "b": 5}
+    with Image.open(tmp_path / "out" / overlays["a"]["path"]) as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(found.overlay(0, 0.3, "jet")))
+    arrays = [entry["path"] for entry in entries if entry.get("kind") == "arrays"]
+    for path, values in zip(arrays, found.values, strict=True):
+        with np.load(tmp_path / "out" / path) as stored:
+            np.testing.assert_array_equal(stored["values"], values)
+    listed = manifest["heatmaps"][0]
+    assert (listed["status"], listed["targets"]) == (["ok", "no positive evidence"], [3, 5])
+    assert listed["range"][1] == [0, 0]
+    assert listed["predictions"][0][0] == {"index": 3, "name": "cat", "score": 0.75}
+
+
+def test_every_json_is_free_of_what_json_has_not() -> None:
+    heatmap = made_heatmap()
+    heatmap.values[1] = np.nan
+    for result in (made_activations(), made_patterns(), heatmap):
+        json.dumps(plain(result.to_json()), allow_nan=False)
