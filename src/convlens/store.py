@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -78,6 +79,7 @@ class Run:
             raise OutputError(
                 f"cannot write to {self.out}: {error.strerror or error}; choose another folder"
             ) from error
+        self._head["convlens"] = version("convlens")
         self._head["created"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return self
 
@@ -116,9 +118,7 @@ class Run:
 
     def manifest(self) -> dict[str, Any]:
         """What the run is and holds, as JSON knows it."""
-        from convlens import __version__
-
-        whole = {"convlens": __version__, **self._head, "status": self._status, "failures": self._failures}
+        whole = {**self._head, "status": self._status, "failures": self._failures}
         return plain({**whole, **self._notes, "files": self._entries})
 
     def note(self, key: str, value: Any) -> None:

@@ -42,7 +42,7 @@ def overlay(
 
 
 def noted(picture: Image.Image, words: str) -> Image.Image:
-    """A picture with a bar of text at its lower edge; where the text would cover half of it, the bar is bare and thin."""
+    """A picture with a bar of text at its lower edge, or a thin bare one where text would cover half of it."""
     picture = picture.copy()
     lines, size, tall = [], CAPTION, max(picture.height // 8, 1)
     for smaller in range(CAPTION, SMALLEST - 1, -1):
