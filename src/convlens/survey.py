@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from convlens import report
 from convlens.images import Photo
 from convlens.network.base import Network
 from convlens.network.feed import read_samples
 from convlens.network.layers import CONVOLUTION, LayerInfo
+from convlens.network.provenance import provenance
+from convlens.report import page
 from convlens.store import Run
 from convlens.techniques.activations import activations
 from convlens.techniques.heatmaps import heatmaps
@@ -68,14 +69,14 @@ def survey(
         OutputError, ImageError, ModelError.
     """
     begin = stage or (lambda name: None)
-    with Run(Path(out), command, overwrite, network.provenance(seed=seed)) as run:
+    with Run(Path(out), command, overwrite, provenance(network, seed=seed)) as run:
         try:
             photos, arrays = read_samples(network, images)
             run.note("network", facts(network))
             _views(network, photos, arrays, run, begin, seed, batch_size, top, size)
         finally:
             run.note("notes", list(network.notes))
-            run.write_text("index.html", report.page(run.manifest()))
+            run.write_text("index.html", page(run.manifest()))
     return run.files
 
 

@@ -40,9 +40,7 @@ def state(model: Any) -> list[Any]:
         return [*(t.float().numpy().tobytes() + str(t.dtype).encode() for t in tensors), *flags] + [
             (p.requires_grad, p.grad is None) for p in model.parameters()
         ]
-    seen = [
-        v.numpy().astype("float64").tobytes() + v.dtype.encode() for v in model.variables
-    ]
+    seen = [v.numpy().astype("float64").tobytes() + v.dtype.encode() for v in model.variables]
     for layer in [model, *model._flatten_layers()]:
         seen.append((layer.name, layer.trainable, layer.dtype_policy.name, sorted(vars(layer)), "call" in vars(layer)))
         seen.append(getattr(layer, "activation", None))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import convlens
 from convlens.cli.output import note, print_json, stages, table, written
 from convlens.cli.quiet import hushed
+from convlens.network.provenance import provenance
 from convlens.store import Run
 from convlens.survey import layer_json, survey
 
@@ -76,7 +77,7 @@ def run_layers(model: str, as_json: bool, **options: Any) -> None:
 def run_activations(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
     network, out = _load(model, options), Path(options["out"] or "convlens-activations")
     with (
-        Run(out, "activations", options["overwrite"], network.provenance(seed=options["seed"])) as run,
+        Run(out, "activations", options["overwrite"], provenance(network, seed=options["seed"])) as run,
         stages() as begin,
     ):
         found = convlens.activations(
@@ -112,7 +113,7 @@ def run_activations(model: str, images: Sequence[str], as_json: bool, **options:
 def run_filters(model: str, layer_names: Sequence[str], as_json: bool, **options: Any) -> None:
     network, out = _load(model, options), Path(options["out"] or "convlens-filters")
     made = []
-    with Run(out, "filters", options["overwrite"], network.provenance(seed=options["seed"])) as run, stages() as begin:
+    with Run(out, "filters", options["overwrite"], provenance(network, seed=options["seed"])) as run, stages() as begin:
         for layer in network.select(layer_names):
             patterns = convlens.filter_patterns(
                 network,
@@ -142,7 +143,7 @@ def run_filters(model: str, layer_names: Sequence[str], as_json: bool, **options
 
 def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
     network, out = _load(model, options), Path(options["out"] or "convlens-heatmap")
-    with Run(out, "heatmap", options["overwrite"], network.provenance(seed=options["seed"])) as run, stages() as begin:
+    with Run(out, "heatmap", options["overwrite"], provenance(network, seed=options["seed"])) as run, stages() as begin:
         found = convlens.heatmap(
             network,
             list(images),

@@ -15,7 +15,7 @@ from convlens.network.head import Head, find_head
 from convlens.network.labels import Labels
 from convlens.network.layers import OTHER, POOLING, InputSpec, LayerInfo, base_path, find_layer, select_layers
 from convlens.network.observation import Observation, observe
-from convlens.network.preprocessing import Preprocessing, preprocessing
+from convlens.network.preprocessing import Preprocessing
 
 COMPILED = 8  # compiled functions kept a network
 
@@ -126,9 +126,8 @@ class Network(ABC):
         )
 
     @property
-    def image_shape(self) -> tuple[int | None, int | None, int | None]:
-        height, width, channels = self.inputs[self.image_input].shape
-        return height, width, channels
+    def image_shape(self) -> tuple[int | None, ...]:
+        return self.inputs[self.image_input].shape
 
     def input_arrays(self, batch: int, height: int | None = None, width: int | None = None) -> list[np.ndarray]:
         """Zeros for every input; image inputs of any size get the size given, or the probe size."""
@@ -282,10 +281,9 @@ class Network(ABC):
         Raises:
             LayerError: there is none.
         """
-        default = self._find_default()
-        if default is None:
-            raise LayerError(f"no spatial layer of {self.source} is crossed by every path to its output; name one")
-        return default
+        if default := self._find_default():
+            return default
+        raise LayerError(f"no spatial layer of {self.source} is crossed by every path to its output; name one")
 
     def _find_default(self) -> str | None:
         from convlens.network.default_layer import find_default_layer
@@ -293,44 +291,6 @@ class Network(ABC):
         if self._default is None:
             self._default = find_default_layer(self, self._listed()) or ""
         return self._default or None
-
-    def predictions(self, arrays: Sequence[np.ndarray], output: int = 0) -> np.ndarray:
-        """Class probabilities, float32 (batch, classes), for inputs as the network takes them."""
-        from keras import ops
-
-        head = self.head(output)
-
-        def run(*tensors: Any) -> Any:
-            with self.linear_head(head):
-                outputs = self.forward(tensors)
-            assert outputs is not None
-            return head.scores(outputs[output], "probability")
-
-        with self.reading():
-            found = self.compiled(("predictions", output), run)(*self.tensors(arrays))
-            return np.array(ops.convert_to_numpy(found))
-
-    def known_preprocessing(self) -> Preprocessing:
-        """The preprocessing, or "none" with a note where there is nothing to tell it by."""
-        if self.preprocessing is None:
-            self.preprocessing = preprocessing("none", "nothing known", guessed=True)
-            self.notes.append(
-                "preprocessing is unknown; taken as none (RGB 0 to 255): give preprocess= if it is another"
-            )
-        return self.preprocessing
-
-    def provenance(self, **more: Any) -> dict[str, Any]:
-        """Where a result comes from: model, software, preprocessing, and what the technique adds."""
-        running = backend.current()
-        return {
-            "model": self.source,
-            "sha256": self.sha256,
-            "framework": self.framework,
-            "backend": {"keras": backend.keras_ready().__version__, **running.versions()},
-            "device": running.device(),
-            "preprocessing": str(self.preprocessing) if self.preprocessing else None,
-            **more,
-        }
 
     def compiled(self, key: Any, fn: Callable) -> Callable:
         """`fn` compiled, kept under a key of its own; the oldest are dropped."""

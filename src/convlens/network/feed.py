@@ -8,6 +8,7 @@ import numpy as np
 from convlens.errors import ImageError
 from convlens.images import Photo, fit, read_image, read_images
 from convlens.network.base import Network
+from convlens.network.head import predictions
 from convlens.network.preprocessing import MODES, Preprocessing, preprocessing
 
 LONGEST = 1024  # pixels, for networks that take any size
@@ -92,6 +93,16 @@ def guess(network: Network, images: np.ndarray) -> Preprocessing:
     for name, mode in MODES.items():
         if name in ("caffe", "torch") and images.shape[-1] != 3:
             continue
-        sure[name] = float(network.predictions([np.ascontiguousarray(mode(images), "float32")]).max(-1).mean())
+        sure[name] = float(predictions(network, [np.ascontiguousarray(mode(images), "float32")]).max(-1).mean())
     best = max(sure, key=lambda name: sure[name])
     return preprocessing(best, source, guessed=True)
+
+
+def known_preprocessing(network: Network) -> Preprocessing:
+    """The network's preprocessing, or "none" with a note where there is nothing to tell it by."""
+    if network.preprocessing is None:
+        network.preprocessing = preprocessing("none", "nothing known", guessed=True)
+        network.notes.append(
+            "preprocessing is unknown; taken as none (RGB 0 to 255): give preprocess= if it is another"
+        )
+    return network.preprocessing

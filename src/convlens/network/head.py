@@ -1,5 +1,6 @@
 """How classes are read from a network's output, with the softmax or sigmoid looked through."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -112,3 +113,20 @@ def _values(network: "Network", arrays: list[np.ndarray], output: int) -> np.nda
 
     with network.reading():
         return np.asarray(ops.convert_to_numpy(network.compiled(("output", output), run)(*network.tensors(arrays))))
+
+
+def predictions(network: "Network", arrays: Sequence[np.ndarray], output: int = 0) -> np.ndarray:
+    """Class probabilities, float32 (batch, classes), for inputs as the network takes them."""
+    from keras import ops
+
+    head = network.head(output)
+
+    def run(*tensors: Any) -> Any:
+        with network.linear_head(head):
+            outputs = network.forward(tensors)
+        assert outputs is not None
+        return head.scores(outputs[output], "probability")
+
+    with network.reading():
+        found = network.compiled(("predictions", output), run)(*network.tensors(arrays))
+        return np.array(ops.convert_to_numpy(found))

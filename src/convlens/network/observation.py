@@ -32,51 +32,59 @@ class Observation:
     units: tuple[int, ...]
 
 
+class _Recorder:
+    """Notes every call of a layer, and tells tensors apart while it holds them."""
+
+    def __init__(self, network: "Network") -> None:
+        self.network = network
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.same: dict[str, int] = {}
+        self.passed: set[str] = set()
+        self.counts: Counter[str] = Counter()
+        self.kept: list[tuple[Any, int]] = []
+
+    def number(self, tensor: Any) -> int:
+        version = getattr(tensor, "_version", 0)  # PyTorch counts what is done to a tensor in place
+        for place, (other, of) in enumerate(self.kept):
+            if other is tensor and of == version:
+                return place
+        self.kept.append((tensor, version))
+        return len(self.kept) - 1
+
+    def on_output(self, path: str, arguments: tuple, raw: Any) -> Any:
+        from keras import tree
+
+        key = f"{path}:{self.counts[path]}" if self.counts[path] else path
+        self.counts[path] += 1
+        parts = tree.flatten(raw)
+        if parts and hasattr(parts[0], "shape"):
+            known = len(self.kept)
+            self.shapes[key] = tuple(self.network.to_last(parts[0]).shape)
+            self.same[key] = self.number(parts[0])
+            if self.same[key] < known and any(part is parts[0] for part in tree.flatten(arguments)):
+                self.passed.add(key)
+        return raw
+
+
 def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
     """Runs the network once with every layer tapped.
 
     Args:
         arrays: inputs, a batch of one each.
     """
-    from keras import tree
-
-    shapes: dict[str, tuple[int, ...]] = {}
-    same: dict[str, int] = {}
-    passed: set[str] = set()
+    recorder = _Recorder(network)
     outputs: list[int | None] = []
     units: list[int] = []
-    counts: Counter[str] = Counter()
-    kept: list[tuple[Any, int]] = []  # holding the tensors keeps their identities apart
-
-    def number(tensor: Any) -> int:
-        version = getattr(tensor, "_version", 0)  # PyTorch counts what is done to a tensor in place
-        for place, (other, of) in enumerate(kept):
-            if other is tensor and of == version:
-                return place
-        kept.append((tensor, version))
-        return len(kept) - 1
-
-    def on_output(path: str, arguments: tuple, raw: Any) -> Any:
-        key = f"{path}:{counts[path]}" if counts[path] else path
-        counts[path] += 1
-        parts = tree.flatten(raw)
-        if parts and hasattr(parts[0], "shape"):
-            known = len(kept)
-            shapes[key] = tuple(network.to_last(parts[0]).shape)
-            same[key] = number(parts[0])
-            if same[key] < known and any(part is parts[0] for part in tree.flatten(arguments)):
-                passed.add(key)
-        return raw
 
     def run(*tensors: Any) -> None:
-        with network.tap(network.paths, on_output):
+        with network.tap(network.paths, recorder.on_output):
             network.forward(tensors)
-        known = len(kept)
-        places = [number(raw) for raw in network.raw_outputs]
+        known = len(recorder.kept)
+        places = [recorder.number(raw) for raw in network.raw_outputs]
         outputs.extend(place if place < known else None for place in places)
         units.extend(network.to_last(raw).shape[-1] if len(raw.shape) else 1 for raw in network.raw_outputs)
         network.raw_outputs = []
 
     with network.reading():
         backend.current().trace(run, network.tensors(arrays))
-    return Observation(shapes, same, frozenset(passed), tuple(outputs), tuple(units))
+    return Observation(recorder.shapes, recorder.same, frozenset(recorder.passed), tuple(outputs), tuple(units))

@@ -57,7 +57,8 @@ class TorchNetwork(Network):
                 continue
             return side
         raise ModelError(
-            f"{self.source} runs on none of the usual input sizes ({problem}); give input_shape=(height, width, channels)"
+            f"{self.source} runs on none of the usual input sizes ({problem});"
+            " give input_shape=(height, width, channels)"
         )
 
     @property

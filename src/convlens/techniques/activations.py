@@ -8,6 +8,7 @@ import numpy as np
 from convlens.images import Photo
 from convlens.network.base import Network, StopForward
 from convlens.network.layers import LayerInfo
+from convlens.network.provenance import provenance
 from convlens.results.activations import Activations, statistics
 from convlens.techniques.batches import chunks, images_at_once
 
@@ -77,4 +78,4 @@ def activations(
                 progress(chunk.stop, total)
     values = {path: np.concatenate(batches) for path, batches in parts.items()}
     measured = {path: tuple(statistics(image) for image in batch) for path, batch in values.items()}
-    return Activations(values, tuple(photos), measured, network.provenance(technique="activations"))
+    return Activations(values, tuple(photos), measured, provenance(network, technique="activations"))

@@ -11,30 +11,14 @@ from convlens.errors import LayerError, OptionError, TargetError, near
 from convlens.images import Photo
 from convlens.network.base import Network
 from convlens.network.head import Head
+from convlens.network.provenance import provenance
 from convlens.results.heatmaps import Heatmap, Prediction
 from convlens.techniques.activations import recorded
 from convlens.techniques.batches import chunks, images_at_once
+from convlens.techniques.cam import METHODS
 
 SCORES = ("logit", "probability")
 SHOWN = 5  # predictions an image
-
-
-def grad_cam(activations: Any, gradients: Any) -> Any:
-    """Grad-CAM before its ReLU: channels weighted by the mean of their gradient over space, and summed.
-
-    Args:
-        activations, gradients: (batch, height, width, channels).
-
-    Returns:
-        (batch, height, width). Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2.
-    """
-    from keras import ops
-
-    weights = ops.mean(gradients, axis=(1, 2), keepdims=True)
-    return ops.sum(weights * activations, axis=-1)
-
-
-METHODS: dict[str, Callable] = {"grad-cam": grad_cam}
 
 
 @dataclass(frozen=True)
@@ -144,7 +128,7 @@ def heatmaps(
         "score": score,
         "method": method,
         "photos": tuple(photos),
-        "provenance": network.provenance(technique="heatmap", method=method, score=score, scored=str(head)),
+        "provenance": provenance(network, technique="heatmap", method=method, score=score, scored=str(head)),
     }
     return tuple(_heatmap(network, arrays, explained, number, targets, shared) for number in range(count))
 

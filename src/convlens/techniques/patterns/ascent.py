@@ -8,57 +8,19 @@ from typing import Any
 import numpy as np
 
 from convlens import backend
-from convlens.errors import FilterError, OptionError, near
+from convlens.errors import OptionError, near
 from convlens.network.base import Network
+from convlens.network.feed import known_preprocessing
 from convlens.network.layers import LayerInfo
+from convlens.network.provenance import provenance
 from convlens.results.patterns import FilterPatterns
 from convlens.techniques.batches import BUDGET, image_bytes
+from convlens.techniques.patterns.image import BLOCKS, Pixels, start_images
+from convlens.techniques.patterns.objectives import objective
+from convlens.techniques.patterns.selection import parse_filters
 
-GREY, NOISE = 128.0, 20.0  # the start: noise of 20 grey levels on middle grey
-BLOCKS = (1, 4, 16)  # pixels a side of the noise's grain, at the first start and at those after a dead one
 EPSILON = 1e-5
 AT_ONCE = 16  # images; larger batches are no faster on two cores
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """How the ascent's image lies in the network's own input: x = matrix @ rgb + offset, rgb 0-255."""
-
-    matrix: np.ndarray
-    offset: np.ndarray
-
-    @property
-    def grey_level(self) -> np.ndarray:
-        """The size of one grey level in each channel of the input."""
-        return np.abs(self.matrix).sum(-1)
-
-    def enter(self, images: np.ndarray) -> np.ndarray:
-        return (images @ self.matrix.T + self.offset).astype("float32")
-
-    def leave(self, inputs: np.ndarray) -> np.ndarray:
-        return ((inputs - self.offset) @ np.linalg.inv(self.matrix).T).astype("float32")
-
-
-def objective(network: Network, layer: str) -> Callable:
-    """A function (images, directions, *others) -> ((sum of values,), values) for the output of a layer.
-
-    A value is the mean over space of the output along a direction (batch, channels); for one filter, one-hot.
-    `others` are the network's further inputs, which stay as they are.
-    """
-    from keras import ops
-
-    from convlens.techniques.activations import recorded
-
-    record = recorded(network, [network.layer(layer)])
-    place = network.image_input
-
-    def values(images: Any, directions: Any, *others: Any) -> tuple[Any, Any]:
-        (output,) = record(*others[:place], images, *others[place:])
-        along = ops.mean(output, axis=tuple(range(1, len(output.shape) - 1))) if len(output.shape) > 2 else output
-        each = ops.sum(along * directions, axis=-1)
-        return ops.reshape(ops.sum(each), (1,)), each
-
-    return values
 
 
 def ascent_step(network: Network, layer: str) -> Callable:
@@ -80,22 +42,9 @@ def ascent_step(network: Network, layer: str) -> Callable:
     return step
 
 
-def start_images(filters: Sequence[int], size: tuple[int, int], channels: int, seed: int, attempt: int = 0) -> np.ndarray:
-    """Starts of the ascent, RGB 0-255, float32 (filters, *size, channels); each filter's own, whatever runs beside it.
-
-    The first is the seed's, fine noise on grey. A filter that it does not reach may see more in coarse noise of
-    full contrast, which has the low frequencies of photos.
-    """
-    grain = BLOCKS[attempt]
-    cells = [-(-side // grain) for side in size]
-    noise = np.stack([np.random.default_rng([seed, index, attempt]).random((*cells, channels)) for index in filters])
-    noise = noise.repeat(grain, 1).repeat(grain, 2)[:, : size[0], : size[1]]
-    return (noise * 255 if attempt else noise * NOISE + GREY).astype("float32")
-
-
 @dataclass(frozen=True)
 class Settings:
-    """Of one ascent: sides of the image in pixels, number of steps, size of a step in grey levels, seed of the noise."""
+    """Of one ascent: the image's sides in pixels, number of steps, their size in grey levels, seed of the noise."""
 
     sides: tuple[int, int]
     steps: int
@@ -194,13 +143,10 @@ def filter_patterns(
     at_once = batch_size or filters_at_once(network, info, sides)
     with network.differentiating(), _sized(network, info, sides):
         climbed = _climb(network, info, chosen, settings, method, at_once, progress)
-    provenance = network.provenance(
-        technique="filter patterns", method=method, steps=steps, step_size=step_size, seed=seed, size=list(sides)
-    )
+    said = {"method": method, "steps": steps, "step_size": step_size, "seed": seed, "size": list(sides)}
+    origin = provenance(network, technique="filter patterns", **said)
     status = tuple(climbed.status())
-    return FilterPatterns.from_latents(
-        climbed.images, chosen, climbed.start, climbed.end, status, info.path, provenance
-    )
+    return FilterPatterns.from_latents(climbed.images, chosen, climbed.start, climbed.end, status, info.path, origin)
 
 
 def _climb(
@@ -213,7 +159,7 @@ def _climb(
     progress: Callable[[int, int], None] | None,
 ) -> Climbed:
     """All filters in batches, the dead ones once more from other starts; the images in RGB 0-255."""
-    pixels = Pixels(*network.known_preprocessing().affine(network.image_shape[2] or 3))
+    pixels = Pixels(*known_preprocessing(network).affine(network.image_shape[2] or 3))
     shape = (len(filters), *settings.sides, len(pixels.offset))
     total = Climbed(np.zeros(shape, "float32"), *(np.zeros(len(filters), "float32") for _ in range(3)))
     waiting = list(range(len(filters)))
@@ -236,40 +182,6 @@ def filters_at_once(network: Network, layer: LayerInfo, sides: tuple[int, int]) 
     tall, wide = network.input_arrays(1)[network.image_input].shape[1:3]
     share = sides[0] * sides[1] / (tall * wide)
     return int(min(max(BUDGET // (2 * share * image_bytes(network, until=layer.path)), 1), AT_ONCE))
-
-
-def parse_filters(filters: Iterable[int] | str | int | None, count: int, layer: str) -> tuple[int, ...]:
-    """Filter indices from indices, a range, "all" or text with indices and ranges as Python slices, "0:64,70".
-
-    Raises:
-        FilterError: nothing chosen, no number, or out of range.
-    """
-    if filters is None or filters == "all":
-        return tuple(range(count))
-    chosen: list[int] = []
-    if isinstance(filters, str):
-        for part in filters.split(","):
-            try:
-                numbers = [int(word) if word.strip() else None for word in part.split(":")]
-                sliced = len(numbers) in (2, 3)
-                chosen += range(count)[slice(*numbers)] if sliced else [int(numbers[0] or 0)] if part.strip() else []
-                _in_range([n for n in numbers[:2] if n is not None], count + sliced, layer)
-            except ValueError as error:
-                raise FilterError(
-                    f'filters {filters!r}: expected indices and ranges such as "0:64,70", or "all"'
-                ) from error
-    else:
-        chosen = [int(filters)] if isinstance(filters, int | np.integer) else [int(index) for index in filters]
-    _in_range(chosen, count, layer)
-    if not chosen:
-        raise FilterError(f"no filters chosen in {filters!r}; layer {layer} has {count}, 0 to {count - 1}")
-    return tuple(dict.fromkeys(chosen))
-
-
-def _in_range(indices: Iterable[int], count: int, layer: str) -> None:
-    for index in indices:
-        if not 0 <= index < count:
-            raise FilterError(f"filter {index} is out of range: layer {layer} has {count}, 0 to {count - 1}")
 
 
 @contextmanager

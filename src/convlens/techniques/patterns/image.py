@@ -1,0 +1,43 @@
+"""The image that is climbed with: where it starts, and how it lies in the network's own input."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+GREY, NOISE = 128.0, 20.0  # the start: noise of 20 grey levels on middle grey
+BLOCKS = (1, 4, 16)  # pixels a side of the noise's grain, at the first start and at those after a dead one
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How the ascent's image lies in the network's own input: x = matrix @ rgb + offset, rgb 0-255."""
+
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    @property
+    def grey_level(self) -> np.ndarray:
+        """The size of one grey level in each channel of the input."""
+        return np.abs(self.matrix).sum(-1)
+
+    def enter(self, images: np.ndarray) -> np.ndarray:
+        return (images @ self.matrix.T + self.offset).astype("float32")
+
+    def leave(self, inputs: np.ndarray) -> np.ndarray:
+        return ((inputs - self.offset) @ np.linalg.inv(self.matrix).T).astype("float32")
+
+
+def start_images(
+    filters: Sequence[int], size: tuple[int, int], channels: int, seed: int, attempt: int = 0
+) -> np.ndarray:
+    """Starts of the ascent, RGB 0-255, float32 (filters, *size, channels); each filter's own, whatever runs beside it.
+
+    The first is the seed's, fine noise on grey. A filter that it does not reach may see more in coarse noise of
+    full contrast, which has the low frequencies of photos.
+    """
+    grain = BLOCKS[attempt]
+    cells = [-(-side // grain) for side in size]
+    noise = np.stack([np.random.default_rng([seed, index, attempt]).random((*cells, channels)) for index in filters])
+    noise = noise.repeat(grain, 1).repeat(grain, 2)[:, : size[0], : size[1]]
+    return (noise * 255 if attempt else noise * NOISE + GREY).astype("float32")
