@@ -204,7 +204,7 @@ def _leaf_values(layer: Any, entry: Stored, era: Era, name: str) -> list:
     shapes = [tuple(value.shape) for value in values]
     if shapes != [tuple(weight.shape) for weight in variables]:
         raise _misfit(layer, entry, variables, name)
-    if any(value.dtype.kind not in "fiub" for value in values):
+    if any(value.dtype.kind not in "fiub" or value.dtype.itemsize > 8 for value in values):
         raise ModelError(f"{name} is damaged: the weights of layer {layer.name} are no numbers")
     return list(zip(variables, values, strict=True))
 

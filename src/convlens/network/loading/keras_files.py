@@ -18,7 +18,7 @@ from convlens.network.loading.graph import build_model
 from convlens.network.loading.layers import MAX_WEIGHTS, Workshop, build_layer
 from convlens.network.loading.legacy_keras import MODELS, bare_name
 from convlens.network.loading.loaded import Loaded
-from convlens.network.loading.safe_hdf5 import attribute, json_attribute, open_hdf5, text
+from convlens.network.loading.safe_hdf5 import attribute, damaged, json_attribute, open_hdf5, text
 from convlens.network.loading.trusted import custom_objects
 from convlens.network.loading.yaml_architecture import read_yaml
 
@@ -172,7 +172,7 @@ def with_weights(source: Path | bytes, name: str, construct: Callable[[int], tup
         ModelError: the file is damaged, or its weights are another network's.
     """
     with open_hdf5(source, name) as file:
-        model, shop = construct(_numbers(file))
+        model, shop = construct(_numbers(file, name))
         if keras3_weights.is_keras3_layout(file):
             notes = keras3_weights.load_weights(model, file, name)
         else:
@@ -180,14 +180,18 @@ def with_weights(source: Path | bytes, name: str, construct: Callable[[int], tup
     return model, shop, notes
 
 
-def _numbers(file: h5py.File) -> int:
+def _numbers(file: h5py.File, name: str) -> int:
+    """How many numbers all arrays of a file hold together."""
     total = [0]
 
     def visit(path: str, entry: Any) -> None:
         if isinstance(entry, h5py.Dataset):
             total[0] += int(np.prod(entry.shape, dtype="float64")) if entry.shape is not None else 0
 
-    file.visititems(visit)
+    try:
+        file.visititems(visit)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise damaged(name, error) from error
     return total[0]
 
 

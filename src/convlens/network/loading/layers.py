@@ -13,6 +13,7 @@ from convlens.errors import ModelError, near
 from convlens.network.keras_network import every_layer
 from convlens.network.loading.affine import Affine, NotAffine
 from convlens.network.loading.bytecode import disassembly
+from convlens.network.loading.channels_first import repaired
 from convlens.network.loading.lambdas import code_bytes, read_affine
 from convlens.network.loading.legacy_keras import MODELS, SILENT, bare_name, modern
 from convlens.network.loading.trusted import run_lambda
@@ -137,7 +138,7 @@ def _construct(shop: Workshop, kind: Any, name: str | None, arguments: dict[str,
     if "name" in known and name:
         arguments["name"] = name
     try:
-        return kind(**arguments)
+        return repaired(kind, arguments)(**arguments)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(f"layer {name} ({kind.__name__}) cannot be built from its configuration: {reason}") from error
