@@ -26,7 +26,7 @@ _HOMES = {
     **dict.fromkeys(["load", "activations", "filter_patterns", "heatmap", "report"], "convlens.api"),
     "ConvlensError": "convlens.errors",
 }
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+__all__ = ["ConvlensError", "__version__", "activations", "filter_patterns", "heatmap", "load", "report"]
 
 
 def __getattr__(name: str) -> Any:

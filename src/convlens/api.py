@@ -173,8 +173,10 @@ def heatmap(
     network = _network(network, batch_size)
     if target is not None and top is not None:
         raise OptionError("give target or top, not both")
-    several = top is not None or not (target is None or isinstance(target, str) or not hasattr(target, "__iter__"))
-    targets = None if target is None else [class_index(network, one) for one in (target if several else [target])]
+    listed = isinstance(target, Iterable) and not isinstance(target, str)
+    several = top is not None or listed
+    wanted: list[Any] = list(target) if listed else [target]  # pyright: ignore[reportArgumentType]
+    targets = None if target is None else [class_index(network, one) for one in wanted]
     if targets == []:
         raise TargetError("no target given; expected a class index or name")
     photos, arrays = read_samples(network, images)

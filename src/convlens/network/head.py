@@ -61,7 +61,7 @@ class Head:
         """
         from keras import ops
 
-        logits = ops.cast(output, "float32")
+        logits: Any = ops.cast(output, "float32")
         if self.kind == PROBABILITIES:
             logits = ops.log(logits + 1e-30)
         if self.units == 1:

@@ -172,7 +172,7 @@ class KerasNetwork(Network):
         for path, layer in self._by_path.items():
             if isinstance(layer, keras.layers.Rescaling) and np.max(layer.scale) < 0.1:
                 return path
-            if isinstance(layer, keras.layers.Normalization) and np.max(keras.ops.convert_to_numpy(layer.mean)) > 2:
+            if isinstance(layer, keras.layers.Normalization) and np.max(np.asarray(layer.mean)) > 2:
                 return path
         return None
 

@@ -20,7 +20,6 @@ class TorchNetwork(Network):
     """An `nn.Module` that takes images (batch, channels, height, width)."""
 
     framework = "torch"
-    channels_first = True
 
     def __init__(self, model: Any, source: str, *, input_shape: Any = None, **options: Any) -> None:
         super().__init__(model, source, **options)
@@ -68,6 +67,10 @@ class TorchNetwork(Network):
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
         return self._specs
+
+    @property
+    def channels_first(self) -> bool:
+        return True
 
     @property
     def variables(self) -> list[Any]:
