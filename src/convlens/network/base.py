@@ -99,8 +99,8 @@ class Network(ABC):
         """ "softmax" or "sigmoid" if the layer ends in one, fused or as a layer of its own, else None."""
 
     @abstractmethod
-    def inner_rescaling(self) -> str | None:
-        """The path of a layer that takes pixels of 0-255 to the range the network works in, if it has one."""
+    def inner_preprocessing(self) -> tuple[str, str] | None:
+        """The range of pixels that a first layer expects, as a preprocessing's name, and that layer's path."""
 
     @property
     @abstractmethod

@@ -168,12 +168,12 @@ class KerasNetwork(Network):
             return SIGMOID if type(layer).__name__ == "Sigmoid" else SOFTMAX
         return ACTIVATIONS.get(getattr(getattr(layer, "activation", None), "__name__", ""))
 
-    def inner_rescaling(self) -> str | None:
+    def inner_preprocessing(self) -> tuple[str, str] | None:
         for path, layer in self._by_path.items():
             if isinstance(layer, keras.layers.Rescaling) and np.max(layer.scale) < 0.1:
-                return path
-            if isinstance(layer, keras.layers.Normalization) and np.max(np.asarray(layer.mean)) > 2:
-                return path
+                return "none", path
+            if isinstance(layer, keras.layers.Normalization) and layer.built:
+                return "none" if np.max(np.asarray(layer.mean)) > 2 else "rescale", path
         return None
 
     @contextmanager

@@ -51,8 +51,8 @@ def _preprocessing(network: Network, loaded: Loaded, given: str | Callable | Non
         return preprocessing(given, "given")
     if loaded.preprocessing is not None:
         return preprocessing(loaded.preprocessing, loaded.preprocessing_source or "found with the model")
-    inside = network.inner_rescaling()
-    return preprocessing("none", f"layer {inside} of the network rescales") if inside else None
+    inside = network.inner_preprocessing()
+    return preprocessing(inside[0], f"as layer {inside[1]} of the network expects") if inside else None
 
 
 def _labels(network: Network, loaded: Loaded, given: str | Path | Sequence[str] | None) -> Labels | None:

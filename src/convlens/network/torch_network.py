@@ -130,7 +130,7 @@ class TorchNetwork(Network):
             return SOFTMAX
         return SIGMOID if isinstance(module, nn.Sigmoid) else None
 
-    def inner_rescaling(self) -> str | None:
+    def inner_preprocessing(self) -> tuple[str, str] | None:
         return None
 
     @contextmanager

@@ -134,12 +134,14 @@ def _matched(model: Any, stored: list[Stored], originals: dict[str, str]) -> tup
         found = [(layer, by_name.get(originals.get(str(layer.name), str(layer.name)))) for layer in layers]
         return [(layer, entry) for layer, entry in found if entry is not None]
 
+    def fits(found: list[tuple[Any, Stored]]) -> bool:
+        return all(_size(entry) == sum(_count(weight) for weight in layer.weights) for layer, entry in found)
+
     layers = [layer for layer in model.layers if layer.weights]
     pairs = named(layers)
-    if len(pairs) < len(layers) and len(layers) == len(stored):
+    if len(layers) == len(stored) and (len(pairs) < len(layers) or not fits(pairs)):
         ordered = list(zip(layers, stored, strict=True))
-        if all(_size(entry) == sum(_count(weight) for weight in layer.weights) for layer, entry in ordered):
-            pairs = ordered
+        pairs = ordered if fits(ordered) else pairs
     if len(pairs) < len(layers):
         leaves = [layer for layer in leaf_layers(model) if layer.weights]
         inner = named(leaves)

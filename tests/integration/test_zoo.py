@@ -1,0 +1,73 @@
+"""The networks that people use: default layers, and what is known of a trained one."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import convlens
+from convlens.backend import keras_ready
+from convlens.techniques.heatmaps import correlation
+
+DEFAULTS = {
+    "VGG16": "block5_conv3",
+    "ResNet50": "conv5_block3_out",
+    "MobileNet": "conv_pw_13_relu",
+    "MobileNetV2": "out_relu",
+    "DenseNet121": "relu",
+    "EfficientNetB0": "top_activation",
+    "InceptionV3": "mixed10",
+    "Xception": "block14_sepconv2_act",
+    "NASNetMobile": "activation_187",
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_default_layer_of_keras_networks(name: str) -> None:
+    keras_ready().backend.clear_session()  # NASNet's layers are numbered through a session
+    network = convlens.load(f"keras:{name}", weights="random")
+    assert network.default_layer == DEFAULTS[name]
+    assert [layer.path for layer in network.layers if layer.default] == [DEFAULTS[name]]
+
+
+@pytest.fixture(scope="module")
+def squeezenet(data) -> object:
+    return convlens.load(data / "squeezenet_imagenet.keras", preprocess="caffe")
+
+
+def test_squeezenet_sees_the_elephant(squeezenet, data) -> None:
+    found = convlens.heatmap(squeezenet, data / "elephant.jpg").predictions[0][0]
+    assert (found.index, found.name) == (386, "African elephant, Loxodonta africana")
+    assert found.score == pytest.approx(0.637, abs=0.01)
+
+
+def test_the_heatmap_lies_on_the_elephants(squeezenet, data) -> None:
+    elephant, ox = convlens.heatmap(squeezenet, data / "elephant.jpg", ["African elephant", 345])
+    assert elephant.status == ("ok",)
+    height, width = elephant.photos[0].size
+    heat = np.asarray(Image.fromarray(elephant.values[0]).resize((width, height), Image.Resampling.BILINEAR))
+    large, calf = np.zeros((2, height, width), bool)
+    large[50:222, 238:525] = True
+    calf[132:235, 90:290] = True
+    assert large[np.unravel_index(heat.argmax(), heat.shape)]
+    assert heat[large | calf].sum() / heat.sum() >= 0.75  # the boxes cover 0.35 of the photo
+    (alike,) = correlation(elephant, ox)
+    assert alike is not None
+    assert alike < 0.9
+
+
+def test_the_preprocessing_is_guessed(data) -> None:
+    network = convlens.load(data / "squeezenet_imagenet.keras")
+    convlens.activations(network, data / "elephant.jpg", "pool1")
+    assert network.preprocessing is not None
+    assert network.preprocessing.name == "caffe"
+    assert network.preprocessing.guessed
+    assert "guessed caffe" in network.notes[-1]
+
+
+def test_heatmaps_of_a_batch_are_those_of_its_images(squeezenet, data) -> None:
+    images = [data / "elephant.jpg", data / "dogs_vs_cats/test/cats/cat.1700.jpg", data / "elephant.jpg"]
+    batch = convlens.heatmap(squeezenet, images, batch_size=2)
+    assert batch.target == (386, 285, 386)
+    for index, image in enumerate(images):
+        alone = convlens.heatmap(squeezenet, image)
+        np.testing.assert_allclose(batch.values[index], alone.values[0], rtol=1e-3, atol=1e-4 * alone.values.max())
