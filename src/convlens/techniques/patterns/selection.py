@@ -10,29 +10,43 @@ from convlens.errors import FilterError
 def parse_filters(filters: Iterable[int] | str | int | None, count: int, layer: str) -> tuple[int, ...]:
     """Filter indices from indices, a range, "all" or text with indices and ranges as Python slices, "0:64,70".
 
+    Args:
+        count: how many filters the layer has.
+        layer: its path, for the message.
+
     Raises:
         FilterError: nothing chosen, no number, or out of range.
     """
     if filters is None or filters == "all":
         return tuple(range(count))
-    chosen: list[int] = []
     if isinstance(filters, str):
-        for part in filters.split(","):
-            try:
-                numbers = [int(word) if word.strip() else None for word in part.split(":")]
-                sliced = len(numbers) in (2, 3)
-                chosen += range(count)[slice(*numbers)] if sliced else [int(numbers[0] or 0)] if part.strip() else []
-                _in_range([n for n in numbers[:2] if n is not None], count + sliced, layer)
-            except ValueError as error:
-                raise FilterError(
-                    f'filters {filters!r}: expected indices and ranges such as "0:64,70", or "all"'
-                ) from error
+        chosen = [index for part in filters.split(",") for index in _part(part, filters, count, layer)]
+    elif isinstance(filters, int | np.integer):
+        chosen = [int(filters)]
     else:
-        chosen = [int(filters)] if isinstance(filters, int | np.integer) else [int(index) for index in filters]
+        chosen = [int(index) for index in filters]
     _in_range(chosen, count, layer)
     if not chosen:
         raise FilterError(f"no filters chosen in {filters!r}; layer {layer} has {count}, 0 to {count - 1}")
     return tuple(dict.fromkeys(chosen))
+
+
+def _part(part: str, whole: str, count: int, layer: str) -> list[int]:
+    """An index, or a slice whose ends must exist."""
+    try:
+        numbers = [int(word) if word.strip() else None for word in part.split(":")]
+    except ValueError as error:
+        raise _unreadable(whole) from error
+    if len(numbers) == 1 and numbers[0] is not None:
+        return [numbers[0]]
+    if len(numbers) not in (2, 3) or numbers[2:] == [0]:
+        raise _unreadable(whole)
+    _in_range([number for number in numbers[:2] if number is not None], count + 1, layer)
+    return list(range(count)[slice(*numbers)])
+
+
+def _unreadable(filters: str) -> FilterError:
+    return FilterError(f'filters {filters!r}: expected indices and ranges such as "0:64,70", or "all"')
 
 
 def _in_range(indices: Iterable[int], count: int, layer: str) -> None:

@@ -1,0 +1,131 @@
+"""Filter patterns: the seed's ascent as a whole, the network's own units, and filters that nothing activates."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import convlens
+from convlens.backend import keras_ready
+from convlens.errors import FilterError
+from convlens.techniques.patterns.image import start_images
+from convlens.techniques.patterns.selection import parse_filters
+from tests.contract import twin
+
+
+def conv_network(kernel: np.ndarray, bias: np.ndarray, preprocess: Any = "none", activation: str = "relu") -> Any:
+    keras = keras_ready()
+    conv = keras.layers.Conv2D(kernel.shape[-1], 3, activation=activation, name="conv")
+    model = keras.Sequential([keras.Input((16, 16, kernel.shape[2])), conv, keras.layers.GlobalAveragePooling2D()])
+    conv.set_weights([kernel, bias])
+    return convlens.load(model, preprocess=preprocess)
+
+
+def kernel(channels: int = 3, filters: int = 4) -> np.ndarray:
+    return np.random.default_rng(4).normal(0, 0.2, (3, 3, channels, filters)).astype("float32")
+
+
+def test_the_ascent_is_the_seeds_from_start_to_picture() -> None:
+    weights = replace(twin.weights(), one_bias=np.full(4, 1500, "float32"))  # so that grey activates them
+    network = conv_network(weights.one, weights.one_bias)
+    patterns = convlens.filter_patterns(network, "conv", [2, 0], size=9, steps=5, seed=3)
+    images = start_images([2, 0], (9, 9), 3, seed=3)
+    assert images.min() >= 128
+    assert 147 < images.max() < 148  # uniform noise x 20 + 128
+    one = np.maximum(twin.conv(images, weights.one, weights.one_bias), 0).mean((1, 2))
+    np.testing.assert_allclose(patterns.start, [one[0, 2], one[1, 0]], rtol=1e-5)
+    for _ in range(5):
+        images = twin.ascent_step(images, weights, "one", [2, 0])
+    one = np.maximum(twin.conv(images, weights.one, weights.one_bias), 0).mean((1, 2))
+    np.testing.assert_allclose(patterns.end, [one[0, 2], one[1, 0]], rtol=1e-4)
+    for shown, image in zip(patterns.images, images, strict=True):
+        image = image - image.mean()
+        image = np.clip(image / (image.std() + 1e-5) * 0.1 + 0.5, 0, 1) * 255
+        assert np.abs(shown.astype(int) - image.astype("uint8")).max() <= 1
+
+
+def test_a_step_is_a_grey_level_in_the_units_of_the_network() -> None:
+    seen = kernel()
+    # the same function of the pixels, once of 0 to 1 and once of -1 to 1
+    shares = conv_network(seen, np.full(4, 3.0), "rescale")
+    signed = conv_network(seen / 2, np.full(4, 3.0) + seen.sum((0, 1, 2)) / 2, "tf")
+    first, second = (convlens.filter_patterns(network, "conv", size=12, steps=4) for network in (shares, signed))
+    np.testing.assert_allclose(first.start, second.start, rtol=1e-4)
+    np.testing.assert_allclose(first.end - first.start, second.end - second.start, rtol=1e-2)
+    assert np.abs(first.images.astype(int) - second.images.astype(int)).max() <= 3
+
+
+def test_patterns_of_a_bgr_network_are_shown_in_rgb() -> None:
+    reddish = np.zeros((3, 3, 3, 1), "float32")
+    reddish[1, 1, 0] = 1.0  # red alone, one pixel
+    rgb = conv_network(reddish, np.zeros(1), "none")
+    bgr = conv_network(reddish[:, :, ::-1], np.full(1, 200.0), "caffe")
+    for network in (rgb, bgr):
+        (image,) = convlens.filter_patterns(network, "conv", size=10, steps=30).images
+        red, green, blue = image[1:-1, 1:-1].mean((0, 1))
+        assert red > green + 20
+        assert red > blue + 20
+
+
+def test_a_filter_that_nothing_activates_is_called_dead() -> None:
+    network = conv_network(kernel(filters=3), np.array([500, -1e9, 500]))
+    patterns = convlens.filter_patterns(network, "conv", size=16, steps=2)
+    assert patterns.status == ("ok", "dead", "ok")
+    assert patterns.start[1] == patterns.end[1] == 0
+    alive, dead = (np.asarray(patterns.image(index)) for index in (0, 1))
+    assert len(np.unique(dead.reshape(-1, 3), axis=0)) < 40 < len(np.unique(alive.reshape(-1, 3), axis=0))
+    assert "dead" in str(patterns.to_json())
+
+
+def test_a_filter_that_grey_does_not_activate_is_tried_from_another_start() -> None:
+    dark = np.full((3, 3, 3, 1), -1.0, "float32")
+    network = conv_network(dark, np.array([27 * 100.0]))  # on where the mean is under 100; grey is over 128
+    patterns = convlens.filter_patterns(network, "conv", size=32, steps=3)
+    assert patterns.status == ("ok",)
+    assert patterns.end[0] > patterns.start[0] > 0
+
+
+def test_values_that_are_not_finite_are_named() -> None:
+    patterns = convlens.filter_patterns(conv_network(kernel() * np.inf, np.zeros(4)), "conv", [0], size=8, steps=2)
+    assert patterns.status == ("non-finite",)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_networks_of_other_channels_than_three(channels: int) -> None:
+    patterns = convlens.filter_patterns(conv_network(kernel(channels), np.ones(4)), "conv", size=(9, 14), steps=3)
+    assert patterns.images.shape == (4, 9, 14, 3)
+    assert (patterns.end > patterns.start).all()
+    grey = (patterns.images[..., 0] == patterns.images[..., 1]).all()
+    assert grey == (channels < 3)
+
+
+def test_a_filters_start_does_not_depend_on_its_company() -> None:
+    together, alone = start_images([1, 7, 9], (6, 5), 3, seed=2), start_images([7], (6, 5), 3, seed=2)
+    np.testing.assert_array_equal(together[1], alone[0])
+    assert (start_images([7], (6, 5), 3, seed=3) != alone).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0:3", (0, 1, 2)),
+        ("5", (5,)),
+        ("0:10:4,2", (0, 4, 8, 2)),
+        (":2,9", (0, 1, 9)),
+        ("8:", (8, 9)),
+        ("all", tuple(range(10))),
+        (None, tuple(range(10))),
+        (range(2, 4), (2, 3)),
+        (np.int64(3), (3,)),
+        ([4, 4, 1], (4, 1)),
+    ],
+)
+def test_filters_as_people_write_them(text: Any, expected: tuple[int, ...]) -> None:
+    assert parse_filters(text, 10, "conv") == expected
+
+
+@pytest.mark.parametrize("text", ["10", "-1", "0:11", "a", "1:2:3:4", "", "3:3", "0:4:0", [], [10]])
+def test_filters_that_are_not_there(text: Any) -> None:
+    with pytest.raises(FilterError, match="conv|filters"):
+        parse_filters(text, 10, "conv")
