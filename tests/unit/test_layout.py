@@ -16,7 +16,7 @@ ALLOWED = {
     "render": {"errors", "render"},
     "store": {"errors"},
     "results": {"errors", "images", "render", "store", "results"},
-    "report": {"errors", "render", "store", "report"},
+    "page": {"errors", "render", "store", "page"},
     "backend": {"errors", "backend"},
     "network": {"errors", "images", "backend", "network"},
     "techniques": {"errors", "images", "results", "backend", "network", "techniques"},
@@ -73,7 +73,7 @@ def test_imports_go_one_way(path: Path) -> None:
     [
         "import convlens",
         "from convlens.cli import main; main(['--help'])",
-        "import convlens.render.grid, convlens.render.overlay, convlens.store, convlens.report, convlens.results.heatmaps",
+        "import convlens.render.grid, convlens.render.overlay, convlens.store, convlens.page, convlens.results.heatmaps",
         "import convlens; convlens.ConvlensError",
     ],
 )
