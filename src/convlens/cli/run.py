@@ -159,7 +159,10 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
     note(network.notes)
     if as_json:
         listed = [one.to_json() for one in maps]
-        return print_json({"heatmaps": listed, "notes": network.notes, "files": [str(path) for path in run.files]})
+        shared = {key: listed[0][key] for key in ("layer", "method", "score", "images", "predictions")}
+        shared["status"] = [status for one in maps for status in one.status]
+        written_files = [str(path) for path in run.files]
+        return print_json({**shared, "heatmaps": listed, "notes": network.notes, "files": written_files})
     for index, photo in enumerate(maps[0].photos):
         predictions = [[str(one.index), one.name or "", f"{one.score:.4f}"] for one in maps[0].predictions[index]]
         table(f"{photo.name}: predictions", ["class", "name", "probability"], predictions, right=(0, 2))
@@ -188,10 +191,12 @@ def _report(network: "Network", images: list[Any], command: str, as_json: bool, 
     out = Path(options["out"] or f"convlens-{command}")
     with stages() as begin:
         shared = {name: options[name] for name in ("overwrite", "seed", "batch_size")}
-        files = survey(network, images, out, command=command, stage=begin, **shared)
-    note(network.notes)
+        run = survey(network, images, out, command=command, stage=begin, **shared)
+    failures = run.manifest()["failures"]
+    note([*network.notes, *(f"missing on the page: {one['what']}: {one['why']}" for one in failures)])
     if as_json:
+        files = [str(path) for path in run.files]
         return print_json(
-            {"page": str(out / "index.html"), "notes": network.notes, "files": [str(path) for path in files]}
+            {"page": str(out / "index.html"), "notes": network.notes, "failures": failures, "files": files}
         )
-    written(files, out)
+    written(run.files, out)
