@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from convlens.errors import ModelError
+from convlens.network.loading.hdf5_strings import overlong
 
 MAX_OBJECTS = 200_000
 MAX_ATTRIBUTE = 1 << 28  # bytes
@@ -26,6 +27,9 @@ def open_hdf5(source: Path | bytes, name: str) -> Iterator[h5py.File]:
     Raises:
         ModelError: it is damaged, refers to other files, or claims sizes that it does not have.
     """
+    claim = overlong(source)
+    if claim is not None:
+        raise ModelError(f"{name} is a damaged HDF5 file ({claim}); get the file again")
     try:
         file = h5py.File(BytesIO(source) if isinstance(source, bytes) else source, "r")
     except (OSError, ValueError, RuntimeError, KeyError) as error:
