@@ -1,24 +1,32 @@
 """All three views of a network in one run, with a page that shows them."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from convlens import page
 from convlens.images import Photo
 from convlens.network.base import Network
 from convlens.network.feed import read_samples
-from convlens.network.layers import CONVOLUTION, LayerInfo
+from convlens.network.layers import CONVOLUTION, POOLING, LayerInfo
 from convlens.network.provenance import provenance
-from convlens.report import page
-from convlens.store import Run
+from convlens.render.sprites import contrast_cells, photo_picture
+from convlens.results.heatmaps import Heatmap
+from convlens.store import Run, safe_name
 from convlens.techniques.activations import activations
-from convlens.techniques.heatmaps import heatmaps
+from convlens.techniques.batches import chunks, images_at_once
+from convlens.techniques.heatmaps import correlation, heatmaps
 from convlens.techniques.patterns.ascent import filter_patterns
 
 PATTERN_LAYERS = 5
 PATTERNS = 64
+HEATMAP_LAYERS = 3  # one coarse, two finer
+FINER = 1.5  # times as many positions a side as the heatmap before
 
 Stage = Callable[[str], Callable[[int, int], None] | None]
 
@@ -35,6 +43,128 @@ def pattern_layers(network: Network) -> list[LayerInfo]:
     return [found[place] for place in spread]
 
 
+def heatmap_layers(network: Network, arrays: Sequence[np.ndarray]) -> list[str]:
+    """The default layer for heatmaps, then the last ones before it at finer resolutions."""
+    found = [network.default_layer]
+    shapes = network.observe(arrays).shapes
+    order = list(network.select("*"))
+    before = order[: [layer.path for layer in order].index(found[0])]
+    for layer in reversed(before):
+        side, last = min(shapes[layer.path][1:3] or [0]), min(shapes[found[-1]][1:3])
+        moved = layer.role == POOLING or "pad" in layer.kind.lower()  # their maps do not lie straight on the photo
+        if layer.is_spatial and not moved and side >= FINER * last and len(found) < HEATMAP_LAYERS:
+            found.append(layer.path)
+    return found
+
+
+@dataclass
+class Survey:
+    """One run: what it looks at, and where it writes."""
+
+    network: Network
+    photos: Sequence[Photo]
+    arrays: Sequence[np.ndarray]
+    run: Run
+    begin: Stage
+    seed: int
+    batch_size: int | None
+    top: int
+    size: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    errors: list[Exception] = field(default_factory=list)
+    patterns: list[dict[str, Any]] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Everything, one stage after the other; a stage that fails is noted, and the others go on.
+
+        Raises:
+            Exception: the first stage's own, where no stage succeeded.
+        """
+        self._photos()
+        stages = [("activations", self._activations), ("heatmaps", self._heatmaps)]
+        stages += [(f"patterns of {layer.path}", self._patterns(layer.path)) for layer in self._pattern_layers()]
+        for name, make in stages:
+            with self._attempt(name):
+                make(name)
+        if len(self.errors) == len(stages):
+            raise self.errors[0]
+
+    @contextmanager
+    def _attempt(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        except Exception as error:  # of any framework: hours of work must not be lost to the last layer
+            self.errors.append(error)
+            self.run.failure(name, " ".join(str(error).split())[:500] or type(error).__name__)
+        self.seconds[name] = round(time.perf_counter() - started, 2)
+        self.run.note("seconds", self.seconds)
+
+    def _pattern_layers(self) -> list[LayerInfo]:
+        found = pattern_layers(self.network)
+        self.run.note("planned", {"photos": len(self.photos), "patterns": [layer.path for layer in found]})
+        return found
+
+    def _photos(self) -> None:
+        listed = []
+        for photo in self.photos:
+            place = self.run.web_picture(
+                f"photos/{safe_name(photo.name)}.webp", photo_picture(photo.pixels), exact=False, view="photo"
+            )
+            listed.append({"name": photo.name, "size": photo.size, "note": photo.note, "picture": place})
+        self.run.note("photos", listed)
+
+    def _activations(self, name: str) -> None:
+        progress, total = self.begin(name), len(self.photos)
+        layers: dict[str, Any] = {}
+        self.run.note("activations", {"images": [photo.name for photo in self.photos], "layers": layers})
+        size = self.batch_size or images_at_once(self.network, self.arrays)
+        for chunk in chunks(total, size):  # raw values of all images at once would not fit into memory
+            found = activations(self.network, self.photos[chunk], [array[chunk] for array in self.arrays])
+            for layer, entries in found.write_sprites(self.run).items():
+                shape = list(found[layer].shape[1:])
+                layers.setdefault(layer, {"shape": shape, "images": []})["images"] += entries
+            if progress:
+                progress(chunk.stop, total)
+
+    def _heatmaps(self, name: str) -> None:
+        top = min(self.top, self.network.head().classes)
+        listed: list[dict[str, Any]] = []
+        for layer in heatmap_layers(self.network, self.arrays):
+            shared = {"top": top, "layer": layer, "batch_size": self.batch_size}
+            made = heatmaps(self.network, self.photos, self.arrays, progress=self.begin(f"{name} at {layer}"), **shared)
+            for heatmap in made:
+                pictures = [heatmap.write_layers(self.run, index) for index in range(len(self.photos))]
+                for index, entry in enumerate(pictures):
+                    entry["contrast"] = self._contrast(heatmap, made, index)
+                listed.append({**heatmap.to_json(), "pictures": pictures})
+            self.run.note("heatmaps", listed)
+
+    def _contrast(self, heatmap: Heatmap, made: Sequence[Heatmap], index: int) -> dict[str, Any] | None:
+        """A class's map minus that of its likeliest rival, where both say something."""
+        numbers = heatmap.contrast[index]
+        rival = next((one for one in made if numbers and one.targets[index] == numbers["runner_up"]), None)
+        if numbers is None or rival is None or {heatmap.status[index], rival.status[index]} != {"ok"}:
+            return None
+        picture, limit = contrast_cells(heatmap.values[index] - rival.values[index])
+        photo, target = self.photos[index].name, heatmap.targets[index]
+        place = f"heatmaps/{safe_name(photo)}/{safe_name(heatmap.layer)}-{target}-contrast.webp"
+        words = {"layer": heatmap.layer, "photo": photo, "target": target, "view": "heatmap"}
+        alike = correlation(heatmap, rival)[index]
+        pictured = self.run.web_picture(place, picture, exact=True, **words)
+        return {**numbers, "name": rival.names[index], "cells": pictured, "limit": limit, "correlation": alike}
+
+    def _patterns(self, layer: str) -> Callable[[str], None]:
+        def make(name: str) -> None:
+            wanted = range(min(PATTERNS, self.network.layer(layer).output_shape[-1] or 0))
+            given = {"seed": self.seed, "batch_size": self.batch_size, "progress": self.begin(name)}
+            made = filter_patterns(self.network, layer, wanted, self.size, **given)
+            self.patterns.append(made.write_sprite(self.run))
+            self.run.note("patterns", self.patterns)
+
+        return make
+
+
 def survey(
     network: Network,
     images: Any,
@@ -44,11 +174,13 @@ def survey(
     overwrite: bool = False,
     seed: int = 0,
     batch_size: int | None = None,
-    top: int = 2,
+    top: int = 3,
     size: int = 64,
     stage: Stage | None = None,
-) -> list[Path]:
+) -> Run:
     """Writes activations, filter patterns and heatmaps of a network into a folder, and a page that shows them.
+
+    What fails is named in the manifest and on the page; the rest is made all the same.
 
     Args:
         network: the network to look into.
@@ -63,60 +195,37 @@ def survey(
         stage: gets the name of a stage as it begins, and gives the progress function for it.
 
     Returns:
-        the files written; the page is index.html.
+        the run, with the files written; the page is index.html.
 
     Raises:
         OutputError, ImageError, ModelError.
     """
     begin = stage or (lambda name: None)
     with Run(Path(out), command, overwrite, provenance(network, seed=seed)) as run:
+        photos, arrays = read_samples(network, images)
+        run.note("network", facts(network))
+        status = "interrupted"
         try:
-            photos, arrays = read_samples(network, images)
-            run.note("network", facts(network))
-            _views(network, photos, arrays, run, begin, seed, batch_size, top, size)
+            Survey(network, photos, arrays, run, begin, seed, batch_size, top, size).look()
+            status = "complete"
         finally:
             run.note("notes", list(network.notes))
-            run.write_text("index.html", page(run.manifest()))
-    return run.files
-
-
-def _views(
-    network: Network,
-    photos: Sequence[Photo],
-    arrays: Sequence[np.ndarray],
-    run: Run,
-    begin: Stage,
-    seed: int,
-    batch_size: int | None,
-    top: int,
-    size: int,
-) -> None:
-    found = activations(network, photos, arrays, None, batch_size, begin("activations"))
-    run.note("activations", found.to_json())
-    found.write(run)
-    classes = network.head().classes
-    made = heatmaps(network, photos, arrays, top=min(top, classes), batch_size=batch_size, progress=begin("heatmaps"))
-    for heatmap in made:
-        heatmap.write(run)
-    run.note("heatmaps", [heatmap.to_json() for heatmap in made])
-    listed = []
-    for layer in pattern_layers(network):
-        wanted = range(min(PATTERNS, layer.output_shape[-1] or 0))
-        progress = begin(f"patterns of {layer.path}")
-        patterns = filter_patterns(
-            network, layer.path, wanted, size, seed=seed, batch_size=batch_size, progress=progress
-        )
-        patterns.write(run)
-        listed.append(patterns.to_json())
-        run.note("patterns", listed)
+            run.write_text("index.html", page.html({**run.manifest(), "status": status}))
+    return run
 
 
 def facts(network: Network) -> dict[str, Any]:
-    """What the network is, for the manifest: source, layers, preprocessing, class names."""
+    """What the network is, for the manifest: source, layers, parameters, input, preprocessing, class names."""
     return {
         "source": network.source,
         "sha256": network.sha256,
         "framework": network.framework,
+        "parameters": sum(
+            layer.parameters for layer in network.layers if not layer.container and ":" not in layer.path
+        ),
+        "input": list(network.image_shape),
+        "classes": network.head().classes,
+        "score": str(network.head()),
         "preprocessing": str(network.preprocessing) if network.preprocessing else None,
         "labels": network.labels.source if network.labels else None,
         "layers": [layer_json(layer) for layer in network.layers],

@@ -28,7 +28,7 @@ FRAMEWORK_FREE = {
     "render",
     "store",
     "results",
-    "report",
+    "page",
     "bundled",
     "cli",
     "api",

@@ -9,8 +9,12 @@ import numpy as np
 from PIL import Image
 
 from convlens.images import Photo
-from convlens.render.grid import activation_grid, strip
+from convlens.render.grid import activation_grid, channel_tiles, strip
+from convlens.render.normalize import value_range
+from convlens.render.sprites import sheet
 from convlens.store import Run, safe_name
+
+SMALL = 64  # pixels of a map's side up to which its sheet is kept exact
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,19 @@ def statistics(values: np.ndarray) -> LayerStatistics:
     dead = tuple(int(channel) for channel in np.flatnonzero(blank))
     active = float(np.count_nonzero(flat > 0) / flat.size)
     return LayerStatistics(active, dead, float(flat.mean(dtype="float64")), float(flat.max()), flat.shape[1])
+
+
+def each_channel(values: np.ndarray) -> dict[str, list[float | None]]:
+    """Mean, maximum and share of positions above 0 of every channel, to four digits, from (height, width, channels).
+
+    None is what is not a number.
+    """
+    measured = {
+        "mean": values.mean((0, 1), dtype="float64"),
+        "maximum": values.max((0, 1)),
+        "active": (values > 0).mean((0, 1)),
+    }
+    return {name: [float(f"{x:.4g}") if np.isfinite(x) else None for x in found] for name, found in measured.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +123,28 @@ class Activations(Mapping[str, np.ndarray]):
                 run.picture(f"{home}/{safe_name(layer)}.png", picture, view="activations", page=True, **entry)
             named = {layer.replace("/", "__"): values[index] for layer, values in self.arrays.items()}
             run.array(f"{home}/values.npz", **named)
+
+    def write_sprites(self, run: Run, colormap: str = "viridis") -> dict[str, list[dict[str, Any]]]:
+        """Sheets of all channels into a run's folder, for a page.
+
+        Returns:
+            by layer path, an entry an image: its statistics, those of every channel, and where its two sheets are.
+        """
+        written: dict[str, list[dict[str, Any]]] = {}
+        for layer, batch in self.arrays.items():
+            for index, values in enumerate(batch):
+                maps = values.reshape(1, -1, values.shape[-1]) if values.ndim != 3 else values
+                home = f"activations/{safe_name(self.photos[index].name)}/{safe_name(layer)}"
+                entry: dict[str, Any] = {**asdict(self.statistics[layer][index]), "each": each_channel(maps)}
+                entry["range"] = value_range(maps)
+                for scale in ("channel", "layer"):
+                    picture, entry["columns"] = sheet(channel_tiles(maps, scale, colormap))
+                    words = {"view": "activations", "layer": layer, "photo": self.photos[index].name, "scale": scale}
+                    entry[scale] = run.web_picture(
+                        f"{home}-{scale}.webp", picture, max(maps.shape[:2]) <= SMALL, **words
+                    )
+                written.setdefault(layer, []).append(entry)
+        return written
 
     def save(self, folder: str | Path, overwrite: bool = False, **drawing: Any) -> list[Path]:
         """Writes pictures, raw values and a manifest; gives the files.

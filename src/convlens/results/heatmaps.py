@@ -9,6 +9,7 @@ from PIL import Image
 
 from convlens.images import Photo
 from convlens.render.overlay import heat_picture, overlay, panel
+from convlens.render.sprites import heat_cells, heat_smooth
 from convlens.store import Run, safe_name
 
 
@@ -100,6 +101,21 @@ class Heatmap:
             run.picture(f"{home}-overlay.png", self.overlay(index, strength, colormap), **shared, kind="overlay")
             run.picture(f"{home}-heatmap.png", self.picture(index, colormap), **shared, kind="heatmap")
             run.array(f"{home}-values.npz", values=self.values[index])
+
+    def write_layers(self, run: Run, index: int) -> dict[str, Any]:
+        """The heatmap of one image for a page: a pixel a value, and smooth to lie over the photo; where they are.
+
+        A heatmap that says nothing has no pictures.
+        """
+        status, values, photo = self.status[index], self.values[index], self.photos[index]
+        entry: dict[str, Any] = {"status": status, "maximum": float(np.nan_to_num(values).max())}
+        if status == "ok":
+            home = f"heatmaps/{safe_name(photo.name)}/{safe_name(self.layer)}-{self.targets[index]}"
+            words = {"layer": self.layer, "photo": photo.name, "target": self.targets[index], "view": "heatmap"}
+            entry["cells"] = run.web_picture(f"{home}-cells.webp", heat_cells(values), exact=True, **words)
+            smooth = heat_smooth(values, *photo.size)
+            entry["smooth"] = run.web_picture(f"{home}-smooth.webp", smooth, exact=False, **words)
+        return entry
 
     def save(self, folder: str | Path, overwrite: bool = False, **drawing: Any) -> list[Path]:
         """Writes pictures, raw values and a manifest; gives the files.

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from convlens.errors import FilterError
-from convlens.render.grid import pattern_grid
+from convlens.render.grid import crossed, pattern_grid
 from convlens.render.normalize import pattern_image
+from convlens.render.sprites import sheet
 from convlens.render.text import framed
 from convlens.store import Run, safe_name
 
@@ -95,6 +96,16 @@ class FilterPatterns:
         for row, index in enumerate(self.filters):
             numbers = {"start": self.start[row], "end": self.end[row], "status": self.status[row]}
             run.picture(f"{home}/{index}.png", self.image(index), **words, filter=index, **numbers)
+
+    def write_sprite(self, run: Run) -> dict[str, Any]:
+        """All patterns on a sheet into a run's folder, for a page; what `to_json` says, and where the sheet is."""
+        tiles = self.images.copy()
+        for row in self._marks():
+            tiles[row] = crossed(*tiles.shape[1:3])
+        picture, columns = sheet(tiles)
+        words = {"view": "filters", "layer": self.layer}
+        place = run.web_picture(f"filters/{safe_name(self.layer)}.webp", picture, exact=False, **words)
+        return {**self.to_json(), "sheet": place, "columns": columns}
 
     def save(self, folder: str | Path, overwrite: bool = False) -> list[Path]:
         """Writes pictures and a manifest; gives the files.
