@@ -206,3 +206,19 @@ def test_what_has_no_equivalent_is_said(tmp_path, layer, words):
     path = write_hdf5(tmp_path / "m.h5", {"class_name": "Sequential", "config": [layer]}, {}, "1.2.0")
     with pytest.raises(ModelError, match=words):
         open_model(path)
+
+
+@pytest.mark.parametrize("padding", [[1, 0, 2, 1], {"top_pad": 1, "left_pad": 2, "right_pad": 1}])
+def test_padding_of_four_sides(tmp_path, padding):
+    layers = [
+        {"class_name": "ZeroPadding2D", "config": {"name": "p", "padding": padding, "dim_ordering": "tf"}},
+        {
+            "class_name": "Convolution2D",
+            "config": {"name": "c", "nb_filter": 1, "nb_row": 1, "nb_col": 1, "bias": False},
+        },
+    ]
+    layers[0]["config"]["batch_input_shape"] = [None, 2, 2, 1]
+    weights = {"c": {"c_W:0": np.full((1, 1, 1, 1), 2, "float32")}}
+    path = write_hdf5(tmp_path / "m.h5", {"class_name": "Sequential", "config": layers}, weights, "1.2.0")
+    found = run(open_model(path).model, np.ones((1, 2, 2, 1)))[0, :, :, 0]
+    np.testing.assert_array_equal(found, [[0, 0, 0, 0, 0], [0, 0, 2, 2, 0], [0, 0, 2, 2, 0]])

@@ -330,3 +330,20 @@ def test_saved_model_folder_says_what_to_do(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
     with pytest.raises(ModelError, match=r"SavedModel.*model\.save"):
         open_model(tmp_path)
+
+
+def test_architecture_without_an_input_shape(tmp_path):
+    config = {"class_name": "Sequential", "config": [conv2d("c", 3, 1, use_bias=False)]}
+    path = write_hdf5(tmp_path / "m.h5", config, {"c": {"c/kernel:0": np.ones((1, 1, 2, 3), "float32")}}, "2.1.0")
+    with pytest.raises(ModelError, match="does not say what it takes as input"):
+        open_model(path)
+
+
+def test_teachable_machine_is_recognized(tmp_path):
+    inner = keras.Sequential([keras.Input((6, 6, 3)), keras.layers.Conv2D(2, 3)], name="model1")
+    first = keras.Sequential([keras.Input((6, 6, 3)), inner, keras.layers.GlobalAveragePooling2D()])
+    second = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+    keras.Sequential([keras.Input((6, 6, 3)), first, second]).save(tmp_path / "keras_model.keras")
+    (tmp_path / "labels.txt").write_text("0 left\n1 right\n")
+    loaded = open_model(tmp_path / "keras_model.keras")
+    assert (loaded.preprocessing, loaded.labels) == ("tf", ("left", "right"))

@@ -1,5 +1,6 @@
 """A path, a name or an object -> a model, with all that its source says about it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from convlens.network.loading.loaded import Loaded
 
 __all__ = ["Loaded", "framework_needed", "open_model"]
 
+CALL = re.compile(r"[\w./\\~ -]+:[A-Za-z_][\w.]*")  # module:function; "C:\\model.h5" is none
 BUNDLED = Path(__file__).parents[2] / "bundled" / "cats_and_dogs_small.keras"
 
 
@@ -77,7 +79,7 @@ def _named(source: str | Path, request: Request) -> Loaded:
     if prefix in ("keras", "torchvision", "timm") and ":" in text:
         return _zoo(text, prefix, request)
     path = BUNDLED if text == "bundled" else Path(source)
-    if not path.exists() and ":" in text:
+    if not path.exists() and CALL.fullmatch(text):
         loaded = replace(memory.called(text), source=text)
         return _filled(loaded, request) if request.weights and str(request.weights) != RANDOM else loaded
     return replace(open_file(path, request), source=text)

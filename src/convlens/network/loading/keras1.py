@@ -73,8 +73,8 @@ def translate(class_name: str, config: dict[str, Any]) -> tuple[str, dict[str, A
         found["units"] = found.pop("output_dim")
     if "data_format" in found:
         found["data_format"] = ORDERINGS.get(found["data_format"], found["data_format"])
-    if isinstance(found.get("padding"), dict):
-        found["padding"] = _sides(found["padding"])
+    if class_name == "ZeroPadding2D":
+        found["padding"] = _sides(found.get("padding", [1, 1]))
     if class_name == "BatchNormalization" and found.pop("mode", 0) not in (0, None):
         raise ModelError(
             f"layer {config.get('name')}: BatchNormalization with mode={config['mode']} is of Keras 1 alone (it"
@@ -85,12 +85,11 @@ def translate(class_name: str, config: dict[str, Any]) -> tuple[str, dict[str, A
     return CLASSES.get(class_name, class_name), found
 
 
-def _sides(padding: dict[str, int]) -> list[list[int]]:
-    """{"top_pad": 1, ...} -> [[top, bottom], [left, right]]."""
-    return [
-        [padding.get("top_pad", 0), padding.get("bottom_pad", 0)],
-        [padding.get("left_pad", 0), padding.get("right_pad", 0)],
-    ]
+def _sides(padding: Any) -> Any:
+    """Four sides, by name or in the order top, bottom, left, right, as [[top, bottom], [left, right]]."""
+    if isinstance(padding, dict):
+        padding = [padding.get(f"{side}_pad", 0) for side in ("top", "bottom", "left", "right")]
+    return [padding[:2], padding[2:]] if len(padding) == 4 else padding
 
 
 def _merge(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -173,6 +173,11 @@ def with_weights(source: Path | bytes, name: str, construct: Callable[[int], tup
     """
     with open_hdf5(source, name) as file:
         model, shop = construct(_numbers(file, name))
+        if not model.built:
+            raise ModelError(
+                f"the architecture of {name} does not say what it takes as input; give architecture=module:function for"
+                " a model that starts with keras.Input"
+            )
         if keras3_weights.is_keras3_layout(file):
             notes = keras3_weights.load_weights(model, file, name)
         else:
@@ -262,12 +267,22 @@ def classes_in(path: Path) -> int | None:
 
 
 def finished(loaded: Loaded, shop: Workshop, notes: list[str]) -> Loaded:
-    """The same, with the notes of the workshop and what the Lambda layers in it say of the preprocessing."""
+    """The same, with the notes of the workshop and what its layers say of its preprocessing."""
     loaded = replace(loaded, notes=(*loaded.notes, *shop.notes, *notes))
-    first = next((layer for layer in loaded.model.layers if not isinstance(layer, keras.layers.InputLayer)), None)
-    scaling = shop.scalings.get(first.name) if first is not None else None
-    if scaling is None or first is None or loaded.preprocessing is not None:
+    if loaded.preprocessing is not None or not loaded.model.layers:
         return loaded
-    mode = scaling.input_range()
-    source = f"the Lambda layer {first.name} ({scaling})"
-    return replace(loaded, preprocessing=mode, preprocessing_source=source if mode else None)
+    if _is_teachable_machine(loaded.model):
+        return replace(loaded, preprocessing="tf", preprocessing_source="what Teachable Machine trains on")
+    first = next(layer for layer in loaded.model.layers if not isinstance(layer, keras.layers.InputLayer))
+    scaling = shop.scalings.get(first.name)
+    mode = scaling.input_range() if scaling is not None else None
+    if mode is None:
+        return loaded
+    return replace(loaded, preprocessing=mode, preprocessing_source=f"the Lambda layer {first.name} ({scaling})")
+
+
+def _is_teachable_machine(model: Any) -> bool:
+    """Its exports are two Sequential models in one; the first holds a MobileNet of the name that it always has."""
+    parts = model.layers
+    nested = len(parts) == 2 and all(isinstance(part, keras.Sequential) for part in parts)
+    return nested and any(layer.name == "model1" for layer in parts[0].layers)

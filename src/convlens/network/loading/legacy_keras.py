@@ -15,6 +15,7 @@ CLASSES = {
     "GRUV1": "GRU",
     "LSTMV1": "LSTM",
     "Swish": "Activation",
+    "FixedDropout": "Dropout",
     "ThresholdedReLU": "ReLU",
 }
 SHAPES = ("batch_input_shape", "batch_shape", "input_shape")
@@ -94,6 +95,10 @@ def _swish(config: dict[str, Any]) -> None:
     config["activation"] = "silu"
 
 
+def _dropout(config: dict[str, Any]) -> None:
+    config.pop("noise_shape", None)  # of no effect outside of training, and written in several ways
+
+
 def _thresholded(config: dict[str, Any]) -> None:
     config["threshold"] = _number(config.pop("theta", 1.0))
 
@@ -121,6 +126,8 @@ _CHANGES = {
     "GRU": lambda config: (_gru(config), _recurrent(config)),
     "LSTM": _recurrent,
     "Swish": _swish,
+    "Dropout": _dropout,
+    "FixedDropout": _dropout,
     "ThresholdedReLU": _thresholded,
     "ReLU": _relu,
     "ELU": _elu,
