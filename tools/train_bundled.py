@@ -5,8 +5,8 @@ followed by a 2x2 max pooling, then a small dense head with one sigmoid unit. It
 normalization between convolution and ReLU, which is folded into the convolution for the shipped file: the
 result computes the same function with plain convolutions.
 
-    python tools/train_bundled.py DATA --epochs 100                       # choose on validation
-    python tools/train_bundled.py DATA --epochs 100 --final --out FILE    # train + validation, test once
+    python tools/train_bundled.py DATA --out FILE            # train on train, choose on validation
+    python tools/train_bundled.py DATA --test FILE           # the accuracy of a file on test, once
 
 DATA holds train/, validation/ and test/, each with cats/ and dogs/. Needs torch and a Keras backend.
 """
@@ -176,6 +176,20 @@ def export(model: nn.Sequential, path: Path) -> None:
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, {network.count_params():,} parameters")
 
 
+def test(path: Path, data: Path) -> None:
+    """Prints the accuracy of a Keras file on the test photos, read as convlens reads them."""
+    import convlens
+    from convlens.network.feed import read_samples
+    from convlens.network.head import predictions
+
+    network = convlens.load(path, preprocess="rescale")
+    right = []
+    for label, name in enumerate(CLASSES):
+        _, arrays = read_samples(network, data / "test" / name)
+        right += [int(row.argmax() == label) for row in predictions(network, arrays)]
+    print(json.dumps({"photos": len(right), "accuracy": sum(right) / len(right)}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -183,27 +197,20 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--final", action="store_true", help="train on train and validation, report on test once")
     parser.add_argument("--out", type=Path, help="write the Keras file here")
+    parser.add_argument("--test", type=Path, help="train nothing, report on a Keras file")
     options = parser.parse_args()
+    if options.test:
+        return test(options.test, options.data)
+    held_out = read_split(options.data / "validation", SIZE)
+
+    def check(model: nn.Module) -> list[tuple[str, tuple[float, float]]]:
+        return [("validation", accuracy(model, *held_out))]
+
     images, labels = read_split(options.data / "train", STORED)
-    held_out = read_split(options.data / "validation", STORED if options.final else SIZE)
-    if options.final:
-        images, labels = torch.cat([images, held_out[0]]), torch.cat([labels, held_out[1]])
-
-    def check(model):
-        return [] if options.final else [("validation", accuracy(model, *held_out))]
-
     model = train(images, labels, check, options.epochs, options.batch, options.rate, options.seed)
     if options.out:
         export(model, options.out)
-    if options.final:
-        score, loss = accuracy(model, *read_split(options.data / "test", SIZE))
-        print(
-            json.dumps(
-                {"test_accuracy": round(score, 4), "test_log_loss": round(loss, 4), **vars(options)}, default=str
-            )
-        )
 
 
 if __name__ == "__main__":
