@@ -1,5 +1,6 @@
 """All three views of a network in one run, with a page that shows them."""
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -165,28 +166,39 @@ class Survey:
         return make
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a survey wrote: the page, all files, and what could not be made and why."""
+
+    page: Path
+    files: list[Path]
+    failures: list[dict[str, str]]
+
+
 def survey(
     network: Network,
     images: Any,
     out: str | Path,
     *,
     command: str = "report",
+    single_file: bool = False,
     overwrite: bool = False,
     seed: int = 0,
     batch_size: int | None = None,
     top: int = 3,
     size: int = 64,
     stage: Stage | None = None,
-) -> Run:
-    """Writes activations, filter patterns and heatmaps of a network into a folder, and a page that shows them.
+) -> Written:
+    """Writes activations, filter patterns and heatmaps of a network, and a page that shows them.
 
     What fails is named in the manifest and on the page; the rest is made all the same.
 
     Args:
         network: the network to look into.
         images: as `convlens.activations` takes them.
-        out: the folder.
+        out: the folder; the page's file for a single file.
         command: the name of the run in its manifest.
+        single_file: write nothing but the page, with all pictures in it.
         overwrite: replace an earlier run in the folder.
         seed: of the patterns' start.
         batch_size: images or filters at once.
@@ -194,14 +206,37 @@ def survey(
         size: of the patterns in pixels.
         stage: gets the name of a stage as it begins, and gives the progress function for it.
 
-    Returns:
-        the run, with the files written; the page is index.html.
-
     Raises:
         OutputError, ImageError, ModelError.
     """
-    begin = stage or (lambda name: None)
-    with Run(Path(out), command, overwrite, provenance(network, seed=seed)) as run:
+    given = (command, seed, batch_size, top, size, stage or (lambda name: None))
+    if not single_file:
+        run = _run(network, images, Path(out), overwrite, *given)
+        return Written(Path(out) / page.PAGE, run.files, run.manifest()["failures"])
+    page.check_file(Path(out), overwrite)
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home) / "run"
+        try:
+            run = _run(network, images, folder, False, *given)
+        finally:
+            if folder.is_dir():  # also of an interrupted run
+                page.build(folder, out, single_file=True, overwrite=overwrite)
+    return Written(Path(out), [Path(out)], run.manifest()["failures"])
+
+
+def _run(
+    network: Network,
+    images: Any,
+    out: Path,
+    overwrite: bool,
+    command: str,
+    seed: int,
+    batch_size: int | None,
+    top: int,
+    size: int,
+    begin: Stage,
+) -> Run:
+    with Run(out, command, overwrite, provenance(network, seed=seed)) as run:
         photos, arrays = read_samples(network, images)
         run.note("network", facts(network))
         status = "interrupted"
@@ -210,7 +245,7 @@ def survey(
             status = "complete"
         finally:
             run.note("notes", list(network.notes))
-            run.write_text("index.html", page.html({**run.manifest(), "status": status}))
+            run.write_text(page.PAGE, page.html({**run.manifest(), "status": status}))
     return run
 
 

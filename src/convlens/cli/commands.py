@@ -36,6 +36,10 @@ common, writing = partial(_with, COMMON), partial(_with, WRITING)
 model_argument = click.argument("model")
 images_argument = click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
 
+single_file_option = click.option(
+    "--single-file", is_flag=True, help="Write one HTML file with everything in it; --out names it."
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="convlens")
@@ -130,11 +134,15 @@ def heatmap(**options: Any) -> None:
 
 @convlens.command()
 @model_argument
-@images_argument
+@click.argument("images", nargs=-1, type=PATH, metavar="IMAGE...")
+@single_file_option
 @writing
 @common
 def report(**options: Any) -> None:
-    """Write a page with all three views."""
+    """Write a page with all three views.
+
+    With the folder of a finished run in place of MODEL and without images, only its page is written anew.
+    """
     from convlens.cli.run import run_report
 
     run_report(**options)
@@ -142,6 +150,7 @@ def report(**options: Any) -> None:
 
 @convlens.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
+@single_file_option
 @writing
 def demo(**options: Any) -> None:
     """Show the bundled network on a bundled photo, offline."""

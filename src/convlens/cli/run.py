@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import convlens
+from convlens import page
 from convlens.cli.output import note, print_json, stages, table, written
 from convlens.cli.quiet import hushed
+from convlens.errors import OptionError
 from convlens.network.provenance import provenance
-from convlens.store import Run
+from convlens.store import MANIFEST, Run
 from convlens.survey import layer_json, survey
 
 if TYPE_CHECKING:
@@ -175,28 +177,43 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
     written(run.files, out)
 
 
-def run_report(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
+def run_report(model: str, images: Sequence[str], as_json: bool, single_file: bool, **options: Any) -> None:
+    if not images:
+        return _rebuild(Path(model), as_json, single_file, options)
     network = _load(model, options)
-    _report(network, list(images), "report", as_json, options)
+    _report(network, list(images), "report", as_json, single_file, options)
 
 
-def run_demo(as_json: bool, **options: Any) -> None:
+def run_demo(as_json: bool, single_file: bool, **options: Any) -> None:
     from convlens.bundled import photo
 
     network = _load("bundled", dict.fromkeys(LOADING) | {"custom": (), "trust": False})
-    _report(network, [photo()], "demo", as_json, options)
+    _report(network, [photo()], "demo", as_json, single_file, options)
 
 
-def _report(network: "Network", images: list[Any], command: str, as_json: bool, options: dict[str, Any]) -> None:
-    out = Path(options["out"] or f"convlens-{command}")
+def _report(
+    network: "Network", images: list[Any], command: str, as_json: bool, single_file: bool, options: dict[str, Any]
+) -> None:
+    out = Path(options["out"] or f"convlens-{command}{'.html' if single_file else ''}")
     with stages() as begin:
         shared = {name: options[name] for name in ("overwrite", "seed", "batch_size")}
-        run = survey(network, images, out, command=command, stage=begin, **shared)
-    failures = run.manifest()["failures"]
-    note([*network.notes, *(f"missing on the page: {one['what']}: {one['why']}" for one in failures)])
+        made = survey(network, images, out, command=command, single_file=single_file, stage=begin, **shared)
+    note([*network.notes, *(f"missing on the page: {one['what']}: {one['why']}" for one in made.failures)])
     if as_json:
-        files = [str(path) for path in run.files]
-        return print_json(
-            {"page": str(out / "index.html"), "notes": network.notes, "failures": failures, "files": files}
+        files = [str(path) for path in made.files]
+        return print_json({"page": str(made.page), "notes": network.notes, "failures": made.failures, "files": files})
+    written(made.files, out)
+
+
+def _rebuild(folder: Path, as_json: bool, single_file: bool, options: dict[str, Any]) -> None:
+    """The page of a finished run anew."""
+    if not (folder / MANIFEST).is_file():
+        raise OptionError(
+            f"no images given for {folder}; expected at least one after the model, or the folder of a finished run"
+            " alone, to build its page anew"
         )
-    written(run.files, out)
+    out = options["out"] or ("convlens-report.html" if single_file else None)
+    made = page.build(folder, out, single_file=single_file, overwrite=options["overwrite"])
+    if as_json:
+        return print_json({"page": str(made), "files": [str(made)]})
+    written([made], folder)

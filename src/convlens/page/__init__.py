@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from convlens.errors import OutputError
-from convlens.page.view import picture, view
+from convlens.page.view import digits, picture, view
 from convlens.store import MANIFEST
 
 PAGE = "index.html"
@@ -19,13 +19,16 @@ COMMANDS = ("report", "demo")
 SCRIPTS = ("state.js", "tiles.js", "channel.js", "heatmap.js", "page.js")
 
 
-def build(folder: str | Path, out: str | Path | None = None, *, single_file: bool = False) -> Path:
+def build(
+    folder: str | Path, out: str | Path | None = None, *, single_file: bool = False, overwrite: bool = False
+) -> Path:
     """Writes the page of a finished run anew, from its manifest and pictures alone.
 
     Args:
         folder: of a run of `convlens report` or `convlens demo`.
         out: the file to write; index.html in the folder by default.
         single_file: put all pictures into the page, so that it stands alone.
+        overwrite: replace a file that is there, other than the run's own page.
 
     Returns:
         the path of the page.
@@ -36,19 +39,31 @@ def build(folder: str | Path, out: str | Path | None = None, *, single_file: boo
     home = Path(folder)
     manifest = read_manifest(home)
     target = Path(out) if out is not None else home / PAGE
-    if not single_file and target.resolve().parent != home.resolve():
-        raise OutputError(
-            f"{target} is not in {home}, where the page's pictures are; write it there or as a single file"
-        )
-    text = html(manifest, home if single_file else None)
+    inside = target.resolve().parent == home.resolve()
+    if not single_file and not inside:
+        raise OutputError(f"{target} is not in {home}, where its pictures are; write it there or as a single file")
+    check_file(target, overwrite or (inside and target.name == PAGE))
     part = target.with_name(f".{target.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(html(manifest, home if single_file else None), encoding="utf-8")
         os.replace(part, target)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"cannot write {target}: {error.strerror or error}; choose another place") from error
     return target
+
+
+def check_file(target: Path, overwrite: bool) -> None:
+    """Refuses a page's file that cannot be written, before hours of work for it.
+
+    Raises:
+        OutputError: it is a folder, or is there already and may not be replaced.
+    """
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder, expected a file for the page, such as {target / 'report.html'}")
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target} is there already; choose another name, or --overwrite to replace it")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -77,6 +92,7 @@ def html(manifest: dict[str, Any], embed: Path | None = None) -> str:
     environment = Environment(
         loader=PackageLoader("convlens.page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["digits"] = digits
     shown = view(manifest)
     static = resources.files("convlens.page") / "static"
     script = "\n".join((static / name).read_text(encoding="utf-8") for name in SCRIPTS)
@@ -108,4 +124,4 @@ def _embedded(data: dict[str, Any], folder: Path) -> dict[str, str]:
     return found
 
 
-__all__ = ["build", "html", "read_manifest"]
+__all__ = ["build", "check_file", "html", "read_manifest"]

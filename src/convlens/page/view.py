@@ -31,7 +31,7 @@ def view(manifest: dict[str, Any]) -> dict[str, Any]:
     patterns = {one["layer"]: _patterns(one) for one in manifest.get("patterns") or []}
     data = {"photos": photos, "layers": layers, "patterns": patterns, "heat": heat}
     return {
-        "title": PurePath(str(network.get("source") or manifest.get("command"))).name or "network",
+        "title": title(network),
         "source": network.get("source"),
         "facts": facts(manifest, network),
         "missing": missing(manifest),
@@ -49,6 +49,11 @@ def view(manifest: dict[str, Any]) -> dict[str, Any]:
         "created": manifest.get("created"),
         "data": data,
     }
+
+
+def title(network: dict[str, Any]) -> str:
+    source = str(network.get("source") or "this network")
+    return "the bundled network" if source == "bundled" else PurePath(source).name or source
 
 
 def picture(place: Any) -> str | None:
@@ -152,7 +157,7 @@ def facts(manifest: dict[str, Any], network: dict[str, Any]) -> list[tuple[str, 
         "Classes": f"{network['classes']:,}" if "classes" in network else None,
         "Class names": network.get("labels") or "unknown; classes are shown by number",
         "Preprocessing": network.get("preprocessing") or "unknown",
-        "Score explained": network.get("score"),
+        "Heatmaps explain": network.get("score"),
         "Backend": versions or None,
         "Device": source.get("device"),
         "Time taken": f"{sum(seconds.values()):.1f} s" if seconds else None,
@@ -163,6 +168,14 @@ def facts(manifest: dict[str, Any], network: dict[str, Any]) -> list[tuple[str, 
 
 def shape_words(shape: list[int | None]) -> str:
     return f" {TIMES} ".join("any" if side is None else f"{side:,}" for side in shape)
+
+
+def digits(value: float) -> str:
+    """A number to three digits, without an exponent where people would write none."""
+    size = abs(value)
+    if value == 0 or 1e-3 <= size < 1e5:
+        return f"{float(f'{value:.3g}'):,.15g}"
+    return f"{value:.2e}"
 
 
 def missing(manifest: dict[str, Any]) -> list[str]:
@@ -198,10 +211,10 @@ def blocks(network: dict[str, Any], layers: list[dict[str, Any]]) -> list[dict[s
             found.append({"path": path, "kind": layer["kind"], "shape": shown[path]["shape"], "looked": True})
         elif len(shape) == 2 and layer["parameters"] and None not in shape[1:]:
             found.append({"path": path, "kind": layer["kind"], "shape": shape[1:], "looked": False})
-    tallest = max((block["shape"][-1] for block in found), default=1)
+    tallest = max((block["shape"][-1] for block in found if block["looked"]), default=1)
     for block in found:
         sides = block["shape"][:-1]
-        block["height"] = round(max((block["shape"][-1] / tallest) ** 0.5, 0.06), 4)
+        block["height"] = round(min(max((block["shape"][-1] / tallest) ** 0.5, 0.06), 1), 4)
         block["width"] = round(max(sides) ** 0.5, 3) if sides else 1.2
         block["words"] = shape_words(block["shape"])
     return found

@@ -9,6 +9,7 @@ from convlens.render.colormap import colorize
 from convlens.render.grid import tile
 from convlens.render.normalize import heat_scale
 from convlens.render.overlay import resized
+from convlens.render.text import PAPER
 
 MOST = 4_000_000  # pixels of a sheet: what a browser decodes in a blink
 SIDE = 256  # pixels of a tile
@@ -31,7 +32,7 @@ def sheet(tiles: np.ndarray) -> tuple[Image.Image, int]:
         tiles = np.stack(small)
     columns = math.ceil(math.sqrt(count * tiles.shape[1] / tiles.shape[2]))
     columns = min(max(columns, 1), count)
-    return Image.fromarray(tile(tiles, columns, 0)), columns
+    return Image.fromarray(tile(tiles, columns, 0, PAPER)), columns
 
 
 def heat_cells(values: np.ndarray, colormap: str = "inferno") -> Image.Image:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -12,8 +12,13 @@ from convlens.images import Photo
 from convlens.render.grid import activation_grid, channel_tiles, strip
 from convlens.render.normalize import value_range
 from convlens.render.sprites import sheet
+from convlens.results.notebook import channels_figure, shown
 from convlens.store import Run, safe_name
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NOTEBOOK = 4  # layers that a notebook shows
 SMALL = 64  # pixels of a map's side up to which its sheet is kept exact
 
 
@@ -156,6 +161,25 @@ class Activations(Mapping[str, np.ndarray]):
             self.write(run, **drawing)
             run.note("activations", self.to_json())
         return run.files
+
+    def _repr_html_(self) -> str:
+        layers = list(self.arrays)[:NOTEBOOK]
+        rest = len(self.arrays) - len(layers)
+        note = f"and {rest} more layers: .picture(layer) draws one, .save(folder) writes all" if rest else ""
+        return shown([(f"All channels of {layer}", self.picture(layer)) for layer in layers], note)
+
+    def plot(self, layer: str, index: int = 0, scale: str = "channel", colormap: str = "viridis") -> "Figure":
+        """All channels of a layer on one image as a matplotlib figure, each with its number.
+
+        Args:
+            layer: its path.
+            index: of the image in the batch.
+            scale: "channel", each channel on its own scale, or "layer", all on one.
+            colormap: by name.
+        """
+        values = self.arrays[layer][index]
+        maps = values.reshape(1, -1, values.shape[-1]) if values.ndim != 3 else values
+        return channels_figure(channel_tiles(maps, scale, colormap), f"{layer} on {self.photos[index].name}")
 
     def to_json(self) -> dict[str, Any]:
         """Shapes and statistics of all layers, an entry an image."""

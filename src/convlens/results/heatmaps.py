@@ -2,15 +2,20 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from convlens.images import Photo
+from convlens.render.colormap import lookup
 from convlens.render.overlay import heat_picture, overlay, panel
 from convlens.render.sprites import heat_cells, heat_smooth
+from convlens.results.notebook import heat_figure, shown
 from convlens.store import Run, safe_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,21 @@ class Heatmap:
             self.write(run, **drawing)
             run.note("heatmaps", [self.to_json()])
         return run.files
+
+    def _repr_html_(self) -> str:
+        return shown([(self.title(index), self.panel(index)) for index in range(len(self.photos))])
+
+    def plot(self, index: int = 0, strength: float = 0.4, colormap: str = "inferno") -> "Figure":
+        """The photo with the heatmap over it as a matplotlib figure, with a colour bar of the raw values.
+
+        Args:
+            index: of the image in the batch.
+            strength: share of the heatmap, 0-1.
+            colormap: by name.
+        """
+        limit = float(np.nan_to_num(self.values[index]).max()) if self.status[index] == "ok" else None
+        title = self.title(index) if limit is not None else f"{self.title(index)}: {self.status[index]}"
+        return heat_figure(self.overlay(index, strength, colormap), title, limit, lookup(colormap))
 
     def to_json(self) -> dict[str, Any]:
         """Layer, classes, statuses and predictions, an entry an image."""

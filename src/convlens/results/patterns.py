@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -13,7 +13,11 @@ from convlens.render.grid import crossed, pattern_grid
 from convlens.render.normalize import pattern_image
 from convlens.render.sprites import sheet
 from convlens.render.text import framed
+from convlens.results.notebook import channels_figure, png
 from convlens.store import Run, safe_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +121,14 @@ class FilterPatterns:
             self.write(run)
             run.note("patterns", [self.to_json()])
         return run.files
+
+    def _repr_png_(self) -> bytes:
+        return png(self.picture())
+
+    def plot(self, columns: int = 8) -> "Figure":
+        """All patterns as a matplotlib figure, each with the number of its filter."""
+        tiles = np.stack([np.asarray(self.image(index)) for index in self.filters])
+        return channels_figure(tiles, self.layer, self.filters, columns)
 
     def to_json(self) -> dict[str, Any]:
         rows = zip(self.filters, self.start, self.end, self.status, strict=True)

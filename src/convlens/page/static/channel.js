@@ -52,12 +52,13 @@ function sentence(layer, channel) {
 }
 
 /** Shows a channel, for as long as the pointer is on it or until another one is opened. */
-function show(layer, channel, pinned) {
+function show(layer, channel, pinned, kind = kindOpen) {
   const photo = data.photos[chosen.photo];
   const made = seen(layer);
   const what = `channel ${channel} of ${layer}`;
   panel.hidden = false;
   panel.classList.toggle("pinned", pinned);
+  panel.classList.toggle("filter", kind === "patterns" && layer in data.patterns);
   role("channel-layer", panel).textContent = layer;
   role("channel-name", panel).textContent = `Channel ${channel}`;
   const picture = role("channel-photo", panel);
@@ -150,7 +151,7 @@ function startPanel() {
     const channelOf = (event) => event.target.closest?.("button[data-channel]")?.dataset.channel;
     grid.holder.addEventListener("pointerover", (event) => {
       const channel = channelOf(event);
-      if (channel !== undefined && event.pointerType === "mouse" && wide.matches) show(grid.path, Number(channel), false);
+      if (channel !== undefined && event.pointerType === "mouse" && wide.matches) show(grid.path, Number(channel), false, grid.kind);
     });
     grid.holder.addEventListener("pointerleave", () => {
       if (chosen.layer !== null) show(chosen.layer, chosen.channel, true);
@@ -160,7 +161,7 @@ function startPanel() {
       if (channel === undefined) return;
       all('[tabindex="0"]', grid.holder).forEach((tile) => { tile.tabIndex = -1; });
       event.target.tabIndex = 0;
-      if (wide.matches && chosen.layer === null) show(grid.path, Number(channel), false);
+      if (wide.matches && chosen.layer === null) show(grid.path, Number(channel), false, grid.kind);
     });
     grid.holder.addEventListener("click", (event) => {
       const channel = channelOf(event);

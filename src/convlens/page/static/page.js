@@ -45,7 +45,7 @@ function drawStrip() {
   if (!story) return;
   const ends = [story.dataset.first, story.dataset.last].map((path) => [path, seen(path)?.active]);
   if (ends.some(([, share]) => share === undefined || share === null)) return story.replaceChildren();
-  const words = ends[1][1] < ends[0][1] ? "Fewer positions respond the deeper it gets: " : "Of all positions, those that respond are ";
+  const words = ends[1][1] < ends[0][1] ? "Fewer positions respond the deeper it gets: " : "Of all positions, as many respond: ";
   story.replaceChildren(words, ...ends.flatMap(([path, share], place) => [
     make("b", {}, percent(share)), " in ", make("span", { className: "code" }, path), place ? "." : ", "]));
 }
