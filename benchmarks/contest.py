@@ -49,12 +49,13 @@ class Contestant:
             env=env,
             cwd=ROOT,
         )
-        if self._ask({"do": "prepare", "contestant": self.module, "task": self.task}):
-            if warm := self._ask({"do": "run"}):
-                self.first = warm["seconds"]
+        ready = self._ask({"do": "prepare", "contestant": self.module, "task": self.task})
+        if ready and (warm := self._ask({"do": "run"})):
+            self.first = warm["seconds"]
 
     def _ask(self, what: dict[str, Any]) -> dict[str, Any] | None:
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.write(json.dumps(what) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from convlens.errors import OptionError, TargetError
 from convlens.results.activations import Activations
-from convlens.results.heatmaps import Heatmap
 from convlens.results.patterns import FilterPatterns
 
 if TYPE_CHECKING:
@@ -107,6 +106,7 @@ def filter_patterns(
     method: str = "ascent",
     batch_size: int | None = None,
     progress: Progress | None = None,
+    precision: str = "auto",
 ) -> FilterPatterns:
     """The image that each filter of a layer responds to most, by gradient ascent from noise on grey.
 
@@ -120,6 +120,7 @@ def filter_patterns(
         method: "ascent".
         batch_size: filters at once.
         progress: called with the number of filters done and their total.
+        precision: of the network's computing, "float32", "bfloat16" or "auto": bfloat16 where the device gains by it.
 
     Returns:
         images uint8 (filters, height, width, 3), mean activation at start and end, a status a filter.
@@ -130,7 +131,7 @@ def filter_patterns(
     from convlens.techniques.patterns.ascent import filter_patterns as climb
 
     network = _network(network, batch_size)
-    return climb(network, layer, filters, size, steps, step_size, seed, method, batch_size, progress)
+    return climb(network, layer, filters, size, steps, step_size, seed, method, batch_size, progress, precision)
 
 
 def heatmap(
@@ -191,6 +192,7 @@ def report(
     images: Any,
     out: str | Path,
     *,
+    single_file: bool = False,
     overwrite: bool = False,
     seed: int = 0,
     batch_size: int | None = None,
@@ -200,18 +202,20 @@ def report(
     Args:
         network: what `load` gave, or anything that it takes.
         images: as for `activations`.
-        out: the folder to write; it must be new or empty.
-        overwrite: replace an earlier run in it.
+        out: the folder to write, which must be new or empty; the page's file for a single file.
+        single_file: write one HTML file with everything in it.
+        overwrite: replace an earlier run in the folder, or the file.
         seed: of the filter patterns' start.
         batch_size: images or filters at once.
 
     Returns:
-        the path of the page, index.html.
+        the path of the page, which a notebook shows as the page itself.
 
     Raises:
         OutputError, ImageError, ModelError.
     """
+    from convlens.page.notebook import Report
     from convlens.survey import survey
 
-    survey(_network(network, batch_size), images, out, overwrite=overwrite, seed=seed, batch_size=batch_size)
-    return Path(out) / "index.html"
+    given = {"single_file": single_file, "overwrite": overwrite, "seed": seed, "batch_size": batch_size}
+    return Report(survey(_network(network, batch_size), images, out, **given).page)

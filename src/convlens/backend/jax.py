@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import keras
 
+from convlens.backend.shapes import by_shape
+
 
 def gradients(fn: Callable) -> Callable:
     def with_gradients(x, *arguments):
@@ -19,12 +21,15 @@ def gradients(fn: Callable) -> Callable:
 
 def compiled(fn: Callable, variables: Sequence[Any] = ()) -> Callable:
     # handed over as arguments: weights that are constants of the trace make compiling slow and stale
-    @jax.jit
-    def pure(values, *arguments):
-        with keras.StatelessScope(zip(variables, values, strict=True)):
-            return fn(*arguments)
+    def build(_):
+        def pure(values, *arguments):
+            with keras.StatelessScope(zip(variables, values, strict=True)):
+                return fn(*arguments)
 
-    return lambda *arguments: pure([variable.value for variable in variables], *arguments)
+        run = jax.jit(pure)
+        return lambda *arguments: run([variable.value for variable in variables], *arguments)
+
+    return by_shape(build)
 
 
 def trace(fn: Callable, tensors: Sequence[Any]) -> None:
@@ -43,6 +48,10 @@ def forward_only() -> Iterator[None]:
 @contextmanager
 def differentiable(model: Any) -> Iterator[None]:
     yield
+
+
+def gains_by_bfloat16() -> bool:
+    return jax.default_backend() != "cpu"  # XLA's convolutions are slower in it on CPUs
 
 
 def versions() -> dict[str, str]:

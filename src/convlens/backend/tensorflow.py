@@ -6,6 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from convlens.backend.processor import has_bfloat16
+from convlens.backend.shapes import by_shape
+
 
 def gradients(fn: Callable) -> Callable:
     def with_gradients(x, *arguments):
@@ -20,18 +23,12 @@ def gradients(fn: Callable) -> Callable:
 
 
 def compiled(fn: Callable, variables: Any = ()) -> Callable:
-    traced = tf.function(fn, autograph=False)
-    concrete: dict[Any, Callable] = {}
+    # one trace a shape, kept by us: TensorFlow never drops one, and warns of many that belong to different layers
+    def build(arguments):
+        specs = [tf.TensorSpec(argument.shape, argument.dtype) for argument in arguments]
+        return tf.function(fn, autograph=False).get_concrete_function(*specs)
 
-    def call(*arguments):
-        # one trace a shape, kept by us: TensorFlow warns of many traces that belong to different layers
-        key = tuple((tuple(argument.shape), argument.dtype) for argument in arguments)
-        if key not in concrete:
-            specs = [tf.TensorSpec(argument.shape, argument.dtype) for argument in arguments]
-            concrete[key] = traced.get_concrete_function(*specs)
-        return concrete[key](*arguments)
-
-    return call
+    return by_shape(build)
 
 
 def trace(fn: Callable, tensors: Sequence[Any]) -> None:
@@ -46,6 +43,14 @@ def forward_only() -> Iterator[None]:
 @contextmanager
 def differentiable(model: Any) -> Iterator[None]:
     yield
+
+
+def gains_by_bfloat16() -> bool:
+    cards = tf.config.list_physical_devices("GPU")
+    if not cards:
+        return has_bfloat16()
+    capability = tf.config.experimental.get_device_details(cards[0]).get("compute_capability")
+    return capability is not None and capability >= (8, 0)
 
 
 def versions() -> dict[str, str]:

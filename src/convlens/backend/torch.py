@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from convlens.backend.processor import has_bfloat16
+
 
 def gradients(fn: Callable) -> Callable:
     def with_gradients(x, *arguments):
@@ -56,6 +58,10 @@ def differentiable(model: Any) -> Iterator[None]:
     finally:
         for weight in weights:
             weight.requires_grad_(True)
+
+
+def gains_by_bfloat16() -> bool:
+    return torch.cuda.is_bf16_supported(False) if torch.cuda.is_available() else has_bfloat16()
 
 
 def versions() -> dict[str, str]:

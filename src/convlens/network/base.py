@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from convlens import backend
-from convlens.errors import ImageError, LayerError, ModelError
+from convlens.errors import LayerError, ModelError
 from convlens.network.head import Head, find_head
 from convlens.network.labels import Labels
-from convlens.network.layers import OTHER, POOLING, InputSpec, LayerInfo, base_path, find_layer, select_layers
-from convlens.network.observation import Observation, observe
+from convlens.network.layers import InputSpec, LayerInfo, base_path, find_layer, select_layers
+from convlens.network.observation import Observation, listed, observe
 from convlens.network.preprocessing import Preprocessing
 
 COMPILED = 8  # compiled functions kept a network
@@ -87,8 +87,22 @@ class Network(ABC):
         """Whether the model's own layout is (batch, channels, height, width)."""
 
     @abstractmethod
-    def float32(self) -> AbstractContextManager[None]:
-        """A context in which everything is computed in float32, whatever the model's precision."""
+    def computing(self, precision: str) -> AbstractContextManager[None]:
+        """A context in which everything is computed in "float32", or what gains by it in "bfloat16", whatever the
+        model's own precision."""
+
+    @property
+    @abstractmethod
+    def takes_bfloat16(self) -> bool:
+        """Whether all of the model is known to compute in bfloat16 where it is asked to."""
+
+    @abstractmethod
+    def can_narrow(self, path: str) -> bool:
+        """Whether some output channels of a layer can be computed without the others."""
+
+    @abstractmethod
+    def narrowed(self, path: str, channels: Any) -> AbstractContextManager[None]:
+        """A context in which a layer that `can_narrow` puts out only these channels, an integer tensor."""
 
     @abstractmethod
     def linear_head(self, head: Head) -> AbstractContextManager[None]:
@@ -213,9 +227,9 @@ class Network(ABC):
             yield
 
     @contextmanager
-    def differentiating(self) -> Iterator[None]:
-        """A context for gradients by inputs or inner layers, in float32."""
-        with backend.current().differentiable(self.model), self.float32():
+    def differentiating(self, precision: str = "float32") -> Iterator[None]:
+        """A context for gradients by inputs or inner layers, and for what is computed "float32" or "bfloat16"."""
+        with backend.current().differentiable(self.model), self.computing(precision):
             yield
 
     def observe(self, arrays: Sequence[np.ndarray] | None = None) -> Observation:
@@ -230,13 +244,7 @@ class Network(ABC):
         arrays = self.input_arrays(1) if arrays is None else [array[:1] for array in arrays]
         key = tuple(array.shape for array in arrays)
         if key not in self._observed:
-            try:
-                self._observed[key] = observe(self, arrays)
-            except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
-                raise ImageError(
-                    f"{self.source} does not run on inputs of shape {', '.join(map(str, key))}: "
-                    + (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-                ) from error
+            self._observed[key] = observe(self, arrays)
             while len(self._observed) > COMPILED:
                 self._observed.popitem(last=False)
         return self._observed[key]
@@ -246,27 +254,16 @@ class Network(ABC):
         """What can be looked at, in the order in which the network computes it; the default heatmap layer marked."""
         if self._layers is None:
             default = self._find_default()
-            self._layers = tuple(replace(layer, default=layer.path == default) for layer in self._listed())
+            self._layers = tuple(replace(layer, default=layer.path == default) for layer in listed(self))
         return self._layers
-
-    def _listed(self) -> list[LayerInfo]:
-        fixed = all(None not in spec.shape for spec in self.inputs)
-        layers = []
-        for path, shape in self.observe().shapes.items():
-            kind, role, parameters, container = self.describe(path)
-            sides = shape[1:] if fixed or len(shape) != 4 else (None, None, shape[-1])
-            if role == POOLING and len(shape) != 4:
-                role = OTHER
-            layers.append(LayerInfo(path, kind, role, (None, *sides), parameters, container))
-        return layers
 
     def layer(self, name: str) -> LayerInfo:
         """The layer of this path or unique name; see `find_layer`."""
-        return find_layer(self._layers or self._listed(), name, self.source)
+        return find_layer(self._layers or listed(self), name, self.source)
 
     def select(self, names: str | Iterable[str] | None) -> list[LayerInfo]:
         """Layers by name or glob, in the order of computing; see `select_layers`."""
-        return select_layers(self._layers or self._listed(), names, self.source)
+        return select_layers(self._layers or listed(self), names, self.source)
 
     def head(self, output: int = 0) -> Head:
         """How the classes are read from an output of the network."""
@@ -289,7 +286,7 @@ class Network(ABC):
         from convlens.network.default_layer import find_default_layer
 
         if self._default is None:
-            self._default = find_default_layer(self, self._listed()) or ""
+            self._default = find_default_layer(self, listed(self)) or ""
         return self._default or None
 
     def compiled(self, key: Any, fn: Callable) -> Callable:

@@ -7,12 +7,25 @@ from typing import Any
 import keras
 import numpy as np
 
-from convlens.errors import ModelError
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
+from convlens.network.keras_inputs import given_specs, has_graph, own_specs
 from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path
 
 PROBE = 224  # pixels, for models that take any size
+ELEMENTWISE = (
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "leaky_relu",
+    "linear",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "tanh",
+)
 ACTIVATIONS = {"softmax": SOFTMAX, "log_softmax": SOFTMAX, "sigmoid": SIGMOID}
 
 
@@ -46,11 +59,11 @@ def every_layer(layer: Any) -> list[Any]:
     return [current for current in seen.values() if isinstance(current, keras.layers.Layer)]
 
 
-class _Upcast(keras.dtype_policies.DTypePolicy):
-    """Computes in float32 from variables of another precision."""
+class _Computing(keras.dtype_policies.DTypePolicy):
+    """Computes in float32 or bfloat16 from variables of another precision."""
 
-    def __init__(self, variables: str) -> None:
-        super().__init__("float32")
+    def __init__(self, precision: str, variables: str) -> None:
+        super().__init__("float32" if precision == "float32" else f"mixed_{precision}")
         self._stored = variables
 
     @property
@@ -83,7 +96,7 @@ class KerasNetwork(Network):
         self._by_path: dict[str, Any] = {}
         self._collect(model, "")
         self._first = any(getattr(layer, "data_format", None) == "channels_first" for layer in self._by_path.values())
-        self._specs = _given_specs(input_shape) if input_shape else _own_specs(model, source, self._first)
+        self._specs = given_specs(input_shape) if input_shape else own_specs(model, source, self._first)
         if not model.built:  # its weights must not be made inside a trace
             with self.reading():
                 self.forward(self.tensors(self.input_arrays(1)))
@@ -143,24 +156,54 @@ class KerasNetwork(Network):
             for layer in [self.model, *self._by_path.values()]:
                 if isinstance(layer, keras.Model):
                     stack.enter_context(_any_size(layer))
-            structure = getattr(self.model, "input", None) if _has_graph(self.model) else None
+            structure = getattr(self.model, "input", None) if has_graph(self.model) else None
             if structure is None:
                 structure = list(inputs) if len(inputs) > 1 else inputs[0]
             return self.model(keras.tree.pack_sequence_as(structure, list(inputs)), training=False)
 
     @contextmanager
-    def float32(self) -> Iterator[None]:
+    def computing(self, precision: str) -> Iterator[None]:
         changed = []
         try:
             for layer in every_layer(self.model):
                 policy = layer.dtype_policy
-                if policy.compute_dtype in ("float16", "bfloat16") and not getattr(layer, "quantization_mode", None):
+                others = {"float16", "bfloat16", "float32"} - {precision}
+                own = precision == "float32" or _is_keras(layer)  # the user's own layers may mix in float32
+                if own and policy.compute_dtype in others and not getattr(layer, "quantization_mode", None):
                     changed.append((layer, policy))
-                    layer.dtype_policy = _Upcast(policy.variable_dtype)
+                    layer.dtype_policy = _Computing(precision, policy.variable_dtype)
             yield
         finally:
             for layer, policy in changed:
                 layer.dtype_policy = policy
+
+    @property
+    def takes_bfloat16(self) -> bool:
+        return all(
+            (_is_keras(layer) and type(layer) is not keras.layers.Lambda) or isinstance(layer, keras.Model)
+            for layer in every_layer(self.model)
+        )
+
+    def can_narrow(self, path: str) -> bool:
+        layer = self._by_path.get(path)
+        return (
+            type(layer) is keras.layers.Conv2D
+            and layer.groups == 1
+            and getattr(layer, "quantization_mode", None) is None
+            and not getattr(layer, "lora_enabled", False)
+            and getattr(layer.activation, "__name__", "") in ELEMENTWISE
+            and f"{path}:1" not in self.observe().shapes
+        )
+
+    @contextmanager
+    def narrowed(self, path: str, channels: Any) -> Iterator[None]:
+        layer = self._by_path[path]
+
+        def call(inputs: Any) -> Any:
+            return _narrow_convolution(layer, channels, inputs)
+
+        with instance_attribute(layer, "call", call):
+            yield
 
     def final_activation(self, path: str) -> str | None:
         layer = self._by_path.get(path)
@@ -190,6 +233,22 @@ class KerasNetwork(Network):
                 yield
 
 
+def _is_keras(layer: Any) -> bool:
+    """Whether Keras itself knows what the layer computes."""
+    return type(layer).__module__.startswith("keras.")
+
+
+def _narrow_convolution(layer: Any, channels: Any, inputs: Any) -> Any:
+    """What a `Conv2D` puts out in some of its channels."""
+    options = {name: getattr(layer, name) for name in ("padding", "data_format", "dilation_rate")}
+    kernel = keras.ops.take(layer.kernel, channels, axis=-1)
+    outputs = keras.ops.conv(inputs, kernel, strides=list(layer.strides), **options)
+    if layer.use_bias:
+        bias = keras.ops.take(layer.bias, channels, axis=0)
+        outputs += bias if layer.data_format == "channels_last" else keras.ops.reshape(bias, (1, -1, 1, 1))
+    return layer.activation(outputs)
+
+
 def _tapped(path: str, call: Callable, on_output: OnOutput) -> Callable:
     def tapped(*arguments: Any, **options: Any) -> Any:
         return on_output(path, arguments, call(*arguments, **options))
@@ -202,7 +261,7 @@ def _any_size(model: Any) -> Iterator[None]:
     """Without the check that inputs have the size the model was built for; layers that need it still say so."""
     before = set(vars(model))
     kept = model.input_spec
-    if not _has_graph(model):
+    if not has_graph(model):
         yield
         return
     model.input_spec = None
@@ -212,36 +271,3 @@ def _any_size(model: Any) -> Iterator[None]:
         model.input_spec = kept
         for name in set(vars(model)) - before:
             del vars(model)[name]
-
-
-def _has_graph(model: Any) -> bool:
-    """Whether the model knows its inputs: functional models do, and Sequential ones that were built."""
-    try:
-        return bool(model.inputs)
-    except (AttributeError, ValueError):
-        return False
-
-
-def _given_specs(shape: Any) -> tuple[InputSpec, ...]:
-    """Inputs from the user's shape (height, width, channels), or from a list of them."""
-    shapes = shape if isinstance(shape[0], list | tuple) else [shape]
-    return tuple(InputSpec(f"input_{number}", tuple(sides)) for number, sides in enumerate(shapes))
-
-
-def _own_specs(model: Any, source: str, channels_first: bool) -> tuple[InputSpec, ...]:
-    """Inputs as the model knows them: from its graph, or from when it was built."""
-    if _has_graph(model):
-        named = [(tensor.name, tuple(tensor.shape[1:])) for tensor in model.inputs]
-    else:
-        config = (model.get_build_config() if model.built else None) or {}
-        shapes = config.get("input_shape") or config.get("shapes_dict")
-        if not shapes:
-            raise ModelError(
-                f"{source} was never built, so its input is unknown; give input_shape=(height, width, channels)"
-                " or call the model once on an image"
-            )
-        shapes = list(shapes.values()) if isinstance(shapes, dict) else shapes
-        shapes = shapes if isinstance(shapes[0], list | tuple) else [shapes]
-        named = [(f"input_{number}", tuple(sides)[1:]) for number, sides in enumerate(shapes)]
-    last = [(name, (*sides[1:], sides[0]) if channels_first and len(sides) == 3 else sides) for name, sides in named]
-    return tuple(InputSpec(name, sides) for name, sides in last)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convlens import backend
+from convlens.errors import ImageError
+from convlens.network.layers import OTHER, POOLING, LayerInfo
 
 if TYPE_CHECKING:
     from convlens.network.base import Network
@@ -71,6 +73,9 @@ def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
 
     Args:
         arrays: inputs, a batch of one each.
+
+    Raises:
+        ImageError: the network does not take inputs of this size.
     """
     recorder = _Recorder(network)
     outputs: list[int | None] = []
@@ -85,6 +90,25 @@ def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
         units.extend(network.to_last(raw).shape[-1] if len(raw.shape) else 1 for raw in network.raw_outputs)
         network.raw_outputs = []
 
-    with network.reading():
-        backend.current().trace(run, network.tensors(arrays))
+    try:
+        with network.reading():
+            backend.current().trace(run, network.tensors(arrays))
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise ImageError(
+            f"{network.source} does not run on inputs of shape {', '.join(str(array.shape) for array in arrays)}: "
+            + (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        ) from error
     return Observation(recorder.shapes, recorder.same, frozenset(recorder.passed), tuple(outputs), tuple(units))
+
+
+def listed(network: "Network") -> list[LayerInfo]:
+    """The layers in the order in which the network computes them, none marked as the default."""
+    fixed = all(None not in spec.shape for spec in network.inputs)
+    layers = []
+    for path, shape in network.observe().shapes.items():
+        kind, role, parameters, container = network.describe(path)
+        sides = shape[1:] if fixed or len(shape) != 4 else (None, None, shape[-1])
+        if role == POOLING and len(shape) != 4:
+            role = OTHER
+        layers.append(LayerInfo(path, kind, role, (None, *sides), parameters, container))
+    return layers

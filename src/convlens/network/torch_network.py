@@ -113,16 +113,45 @@ class TorchNetwork(Network):
                 module.training = True
 
     @contextmanager
-    def float32(self) -> Iterator[None]:
+    def computing(self, precision: str) -> Iterator[None]:
         halves = [*self.model.parameters(), *self.model.buffers()]
         before = [(weight, weight.data) for weight in halves if weight.dtype in (torch.float16, torch.bfloat16)]
+        kind = halves[0].device.type if halves else "cpu"
         try:
             for weight, data in before:
                 weight.data = data.float()
-            yield
+            with torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16"):
+                yield
         finally:
             for weight, data in before:
                 weight.data = data
+
+    @property
+    def takes_bfloat16(self) -> bool:
+        return True  # autocast keeps in float32 what needs it
+
+    def can_narrow(self, path: str) -> bool:
+        module = self._by_path.get(path)
+        return (
+            type(module) is nn.Conv2d
+            and module.groups == 1
+            and "forward" not in vars(module)
+            and f"{path}:1" not in self.observe().shapes
+        )
+
+    @contextmanager
+    def narrowed(self, path: str, channels: Any) -> Iterator[None]:
+        module: Any = self._by_path[path]
+
+        def forward(inputs: Any) -> Any:
+            bias = None if module.bias is None else module.bias[channels]
+            return module._conv_forward(inputs, module.weight[channels], bias)
+
+        module.forward = forward
+        try:
+            yield
+        finally:
+            del module.forward
 
     def final_activation(self, path: str) -> str | None:
         module = self._by_path.get(path)

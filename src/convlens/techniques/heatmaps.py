@@ -201,7 +201,7 @@ def first_non_finite(network: Network, arrays: Sequence[np.ndarray]) -> str:
     from keras import ops
 
     layers = network.select("*")
-    with network.reading(), network.float32():
+    with network.reading(), network.computing("float32"):
         for layer, output in zip(layers, recorded(network, layers)(*network.tensors(arrays)), strict=True):
             if not np.isfinite(ops.convert_to_numpy(output)).all():
                 return layer.path

@@ -16,22 +16,24 @@ from convlens.network.provenance import provenance
 from convlens.results.patterns import FilterPatterns
 from convlens.techniques.batches import BUDGET, image_bytes
 from convlens.techniques.patterns.image import BLOCKS, Pixels, start_images
-from convlens.techniques.patterns.objectives import objective
+from convlens.techniques.patterns.objectives import objective, value
 from convlens.techniques.patterns.selection import parse_filters
+from convlens.techniques.precision import precision_of
 
 EPSILON = 1e-5
-AT_ONCE = 16  # images; larger batches are no faster on two cores
+CACHE = 16 * 2**20  # bytes of a batch's layer outputs: on a CPU, a batch that stays in the caches is the fastest
+MOST_ON_CPU, MOST = 32, 256  # filters at once
 
 
-def ascent_step(network: Network, layer: str) -> Callable:
+def ascent_step(network: Network, layer: str, narrow: bool = False) -> Callable:
     """One step: (images, directions, steps, *others) -> (images, values before it, largest gradients).
 
     The gradient of each image is divided by (its root mean square + 1e-5), and `steps` of it (a step size a
-    channel) are added.
+    channel) are added. `narrow` is as in `objective`.
     """
     from keras import ops
 
-    climb = backend.current().gradients(objective(network, layer))
+    climb = backend.current().gradients(objective(network, layer, narrow))
 
     def step(images: Any, directions: Any, steps: Any, *others: Any) -> tuple[Any, Any, Any]:
         _, values, grads = climb(images, directions, *others)
@@ -44,12 +46,14 @@ def ascent_step(network: Network, layer: str) -> Callable:
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one ascent: the image's sides in pixels, number of steps, their size in grey levels, seed of the noise."""
+    """Of one ascent: the image's sides in pixels, number of steps, their size in grey levels, seed of the noise, and
+    in which precision the network is computed; the image itself is float32 always."""
 
     sides: tuple[int, int]
     steps: int
     step_size: float
     seed: int
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -80,17 +84,21 @@ def ascend(
     """
     from keras import ops
 
-    run = network.compiled(("ascent", layer.path), ascent_step(network, layer.path))
-    directions = np.eye(layer.output_shape[-1] or 1, dtype="float32")[list(filters)]
+    narrow = network.can_narrow(layer.path)
+    key = (layer.path, narrow, settings.precision)
+    climb = network.compiled(("ascent", *key), ascent_step(network, layer.path, narrow))
+    measure = network.compiled(("value", *key), value(network, layer.path, narrow))
+    chosen = np.array(filters, "int32")
+    directions = chosen if narrow else np.eye(layer.output_shape[-1] or 1, dtype="float32")[chosen]
     others = network.input_arrays(len(filters))
     others.pop(network.image_input)
     sizes = (pixels.grey_level * settings.step_size).astype("float32")
-    images, *rest = network.tensors([pixels.enter(start), directions, sizes, *others])
+    images, directions, sizes, *others = network.tensors([pixels.enter(start), directions, sizes, *others])
     history: list[Any] = []
     for _ in range(settings.steps):
-        images, values, steepest = run(images, *rest)
+        images, values, steepest = climb(images, directions, sizes, *others)
         history = history or [values, steepest]
-    _, last, _ = run(images, *rest)
+    last = measure(images, directions, *others)
     return Climbed(*(np.array(ops.convert_to_numpy(part)) for part in (images, history[0], last, history[1])))
 
 
@@ -108,6 +116,7 @@ def filter_patterns(
     method: str = "ascent",
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    precision: str = "auto",
 ) -> FilterPatterns:
     """The images that filters of a layer respond to most, by gradient ascent from noise on grey.
 
@@ -120,8 +129,10 @@ def filter_patterns(
         step_size: in grey levels of 0-255.
         seed: of the noise; each filter draws its own.
         method: one of METHODS.
-        batch_size: filters at once; as many as fit the memory budget, at most 16, by default.
+        batch_size: filters at once; by default as many as are computed fastest and fit the memory budget. The last
+            batch is filled up, so that what comes of a filter does not depend on those beside it.
         progress: called with the number of filters done and their total.
+        precision: "float32", "bfloat16", or "auto": bfloat16 where the device gains by it.
 
     Returns:
         images uint8 (filters, height, width, 3), the mean activation at start and end, and a status a filter:
@@ -130,7 +141,7 @@ def filter_patterns(
     Raises:
         LayerError: unknown layer.
         FilterError: a filter that the layer does not have.
-        OptionError: unknown method, or a size that the layer cannot be computed on.
+        OptionError: unknown method or precision, or a size that the layer cannot be computed on.
     """
     info = network.layer(layer)
     chosen = parse_filters(filters, int(info.output_shape[-1] or 0), info.path)
@@ -139,11 +150,12 @@ def filter_patterns(
     sides = (size, size) if isinstance(size, int) else (size[0], size[1])
     if min(sides) < 1 or steps < 1 or (batch_size is not None and batch_size < 1):
         raise OptionError(f"size {size}, {steps} steps, batch size {batch_size}: expected at least 1 of each")
-    settings = Settings(sides, steps, step_size, seed)
+    settings = Settings(sides, steps, step_size, seed, precision_of(network, precision))
     at_once = batch_size or filters_at_once(network, info, sides)
-    with network.differentiating(), _sized(network, info, sides):
+    with network.differentiating(settings.precision), _sized(network, info, sides):
         climbed = _climb(network, info, chosen, settings, method, at_once, progress)
     said = {"method": method, "steps": steps, "step_size": step_size, "seed": seed, "size": list(sides)}
+    said["precision"] = settings.precision
     origin = provenance(network, technique="filter patterns", **said)
     status = tuple(climbed.status())
     return FilterPatterns.from_latents(climbed.images, chosen, climbed.start, climbed.end, status, info.path, origin)
@@ -167,10 +179,13 @@ def _climb(
         for at in range(0, len(waiting), at_once):
             rows = waiting[at : at + at_once]
             indices = [filters[row] for row in rows]
-            noise = start_images(indices, settings.sides, shape[-1], settings.seed, attempt)
-            part = METHODS[method](network, layer, noise, indices, pixels, settings)
-            total.images[rows] = pixels.leave(part.images)
-            total.start[rows], total.end[rows], total.steepest[rows] = part.start, part.end, part.steepest
+            # filled up: the same size always means the same rounding, and one trace
+            filled = indices + indices[-1:] * (at_once - len(rows))
+            noise = start_images(filled, settings.sides, shape[-1], settings.seed, attempt)
+            part = METHODS[method](network, layer, noise, filled, pixels, settings)
+            total.images[rows] = pixels.leave(part.images[: len(rows)])
+            for name in ("start", "end", "steepest"):
+                getattr(total, name)[rows] = getattr(part, name)[: len(rows)]
             if progress and not attempt:
                 progress(at + len(rows), len(filters))
         waiting = [row for row, word in enumerate(total.status()) if word == "dead"]
@@ -178,10 +193,14 @@ def _climb(
 
 
 def filters_at_once(network: Network, layer: LayerInfo, sides: tuple[int, int]) -> int:
-    """Filters whose layer outputs, and as much again for their gradients, fit the memory budget."""
+    """Filters that are computed fastest together: the power of two nearest to what fits a CPU's caches, or as many as
+    fit the memory budget with as much again for their gradients; the same whichever filters are asked for."""
     tall, wide = network.input_arrays(1)[network.image_input].shape[1:3]
     share = sides[0] * sides[1] / (tall * wide)
-    return int(min(max(BUDGET // (2 * share * image_bytes(network, until=layer.path)), 1), AT_ONCE))
+    each = share * image_bytes(network, until=layer.path)
+    if backend.current().device() != "CPU":
+        return int(min(max(BUDGET // (2 * each), 1), MOST))
+    return int(min(2 ** max(round(np.log2(CACHE / each)), 0), MOST_ON_CPU))
 
 
 @contextmanager

@@ -1,0 +1,39 @@
+"""What a Keras model says of its inputs."""
+
+from typing import Any
+
+from convlens.errors import ModelError
+from convlens.network.layers import InputSpec
+
+
+def has_graph(model: Any) -> bool:
+    """Whether the model knows its inputs: functional models do, and Sequential ones that were built."""
+    try:
+        return bool(model.inputs)
+    except (AttributeError, ValueError):
+        return False
+
+
+def given_specs(shape: Any) -> tuple[InputSpec, ...]:
+    """Inputs from the user's shape (height, width, channels), or from a list of them."""
+    shapes = shape if isinstance(shape[0], list | tuple) else [shape]
+    return tuple(InputSpec(f"input_{number}", tuple(sides)) for number, sides in enumerate(shapes))
+
+
+def own_specs(model: Any, source: str, channels_first: bool) -> tuple[InputSpec, ...]:
+    """Inputs as the model knows them: from its graph, or from when it was built."""
+    if has_graph(model):
+        named = [(tensor.name, tuple(tensor.shape[1:])) for tensor in model.inputs]
+    else:
+        config = (model.get_build_config() if model.built else None) or {}
+        shapes = config.get("input_shape") or config.get("shapes_dict")
+        if not shapes:
+            raise ModelError(
+                f"{source} was never built, so its input is unknown; give input_shape=(height, width, channels)"
+                " or call the model once on an image"
+            )
+        shapes = list(shapes.values()) if isinstance(shapes, dict) else shapes
+        shapes = shapes if isinstance(shapes[0], list | tuple) else [shapes]
+        named = [(f"input_{number}", tuple(sides)[1:]) for number, sides in enumerate(shapes)]
+    last = [(name, (*sides[1:], sides[0]) if channels_first and len(sides) == 3 else sides) for name, sides in named]
+    return tuple(InputSpec(name, sides) for name, sides in last)
