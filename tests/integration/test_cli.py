@@ -194,24 +194,38 @@ def test_an_interrupted_run_keeps_what_was_finished(
     capsys: pytest.CaptureFixture, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = convlens.filter_patterns
-    made: list[Any] = []
+    calls: list[Any] = []
 
-    def second_time_interrupted(*arguments: Any, **options: Any) -> Any:
-        if made:
+    def third_time_interrupted(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments[2])
+        if len(calls) == 3:
             raise KeyboardInterrupt
-        made.append(whole(*arguments, **options))
-        return made[0]
+        return whole(*arguments, **options)
 
-    monkeypatch.setattr(convlens, "filter_patterns", second_time_interrupted)
-    options = ["--filters", "0:2", "--size", "16", "--steps", "2", "--out", tmp_path / "f"]
+    monkeypatch.setattr(convlens, "filter_patterns", third_time_interrupted)
+    monkeypatch.setattr("convlens.cli.run.IN_HAND", 5)
+    options = ["--size", "16", "--steps", "2", "--out", tmp_path / "f"]
     code, _, err = run(capsys, "filters", model, "-l", "early", "-l", "late", *options)
     assert code == 130
     assert "interrupted" in err
     manifest = json.loads((tmp_path / "f/manifest.json").read_text())
     assert manifest["status"] == "interrupted"
-    assert [one["layer"] for one in manifest["patterns"]] == ["early"]
-    assert (tmp_path / "f/filters/early.png").is_file()
+    finished = {one["layer"]: [each["filter"] for each in one["filters"]] for one in manifest["patterns"]}
+    assert finished == {"early": [0, 1, 2, 3, 4], "late": [0, 1, 2, 3, 4]}
+    assert (tmp_path / "f/filters/late/4.png").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_patterns_made_in_parts_are_those_made_at_once(
+    capsys: pytest.CaptureFixture, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convlens.cli.run.IN_HAND", 7)
+    options = ["--size", "16", "--steps", "2", "--out", tmp_path / "f"]
+    assert run(capsys, "filters", model, "-l", "late", *options)[0] == 0
+    whole = convlens.filter_patterns(str(model), "late", size=16, steps=2)
+    with Image.open(tmp_path / "f/filters/late-grid.png") as shown:
+        difference = np.asarray(shown).astype(int) - np.asarray(whole.grid()).astype(int)
+    assert np.abs(difference).max() <= 1
 
 
 def test_an_error_leaves_nothing_and_no_model_changed(model: Path, photo: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What each command does: loads the network, calls one function, prints what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,18 @@ from convlens import page
 from convlens.cli.output import note, print_json, stages, table, written
 from convlens.cli.quiet import hushed
 from convlens.errors import OptionError
+from convlens.network.layers import LayerInfo
 from convlens.network.provenance import provenance
+from convlens.results.patterns import FilterPatterns
 from convlens.store import MANIFEST, Run
 from convlens.survey import layer_json, survey
+from convlens.techniques.patterns.selection import parse_filters
 
 if TYPE_CHECKING:
     from convlens.network.base import Network
 
+IN_HAND = 64  # filters between two times that patterns are kept
+Progress = Callable[[int, int], None]
 LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust")
 
 
@@ -114,20 +120,10 @@ def run_activations(model: str, images: Sequence[str], as_json: bool, **options:
 
 def run_filters(model: str, layer_names: Sequence[str], as_json: bool, **options: Any) -> None:
     network, out = _load(model, options), Path(options["out"] or "convlens-filters")
-    made = []
+    made: list[FilterPatterns] = []
     with Run(out, "filters", options["overwrite"], provenance(network, seed=options["seed"])) as run, stages() as begin:
         for layer in network.select(layer_names):
-            patterns = convlens.filter_patterns(
-                network,
-                layer.path,
-                options["filters"],
-                options["size"],
-                progress=begin(f"patterns of {layer.path}"),
-                **{name: options[name] for name in ("steps", "step_size", "seed", "method", "batch_size")},
-            )
-            patterns.write(run)
-            made.append(patterns)
-            run.note("patterns", [one.to_json() for one in made])
+            _layer_patterns(network, layer, options, run, begin(f"patterns of {layer.path}"), made)
         run.note("notes", network.notes)
     note(network.notes)
     if as_json:
@@ -141,6 +137,35 @@ def run_filters(model: str, layer_names: Sequence[str], as_json: bool, **options
         rows.append([one.layer, str(len(one.filters)), f"{before:.4g}", f"{after:.4g}", ", ".join(others) or "none"])
     table("filter patterns", ["layer", "filters", "mean start", "mean end", "not ok"], rows, right=(1, 2, 3))
     written(run.files, out)
+
+
+def _layer_patterns(
+    network: "Network",
+    layer: LayerInfo,
+    options: dict[str, Any],
+    run: Run,
+    progress: Progress,
+    made: list[FilterPatterns],
+) -> None:
+    """Makes and writes the patterns of a layer; an interruption loses only those in hand."""
+    filters = parse_filters(options["filters"], layer.output_shape[-1] or 0, layer.path)
+    names = ("size", "steps", "step_size", "seed", "method", "batch_size")
+    settings = {name: options[name] for name in names}
+    parts: list[FilterPatterns] = []
+    try:
+        for at in range(0, len(filters), IN_HAND):
+            chosen = filters[at : at + IN_HAND]
+            shown = partial(_shifted, progress, at, len(filters))
+            parts.append(convlens.filter_patterns(network, layer.path, chosen, progress=shown, **settings))
+    finally:
+        if parts:
+            made.append(FilterPatterns.joined(parts))
+            made[-1].write(run)
+            run.note("patterns", [one.to_json() for one in made])
+
+
+def _shifted(progress: Progress, before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)
 
 
 def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:

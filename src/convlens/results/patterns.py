@@ -55,6 +55,15 @@ class FilterPatterns:
         """From the ascent's images, float32 RGB (filters, height, width, channels), scaled for display."""
         return cls(pattern_image(latents), tuple(filters), start, end, tuple(status), layer, provenance)
 
+    @classmethod
+    def joined(cls, parts: Sequence["FilterPatterns"]) -> "FilterPatterns":
+        """Patterns of the same layer, made one after another."""
+        arrays = [np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "start", "end")]
+        filters, status = (
+            tuple(one for part in parts for one in getattr(part, name)) for name in ("filters", "status")
+        )
+        return cls(arrays[0], filters, arrays[1], arrays[2], status, parts[0].layer, parts[0].provenance)
+
     def __repr__(self) -> str:
         return (
             f"FilterPatterns({self.layer}: {len(self.filters)} filters, {self.images.shape[1]}x{self.images.shape[2]})"
