@@ -15,7 +15,7 @@ from convlens.network.layers import LayerInfo
 from convlens.network.provenance import provenance
 from convlens.results.patterns import FilterPatterns
 from convlens.techniques.batches import BUDGET, image_bytes
-from convlens.techniques.patterns.image import BLOCKS, Pixels, start_images
+from convlens.techniques.patterns.image import STARTS, Pixels, start_images
 from convlens.techniques.patterns.objectives import objective, value
 from convlens.techniques.patterns.selection import parse_filters
 from convlens.techniques.precision import precision_of
@@ -136,7 +136,7 @@ def filter_patterns(
 
     Returns:
         images uint8 (filters, height, width, 3), the mean activation at start and end, and a status a filter:
-        "ok", "dead" (no gradient from any of three starts) or "non-finite".
+        "ok", "dead" (no gradient from any of four starts) or "non-finite".
 
     Raises:
         LayerError: unknown layer.
@@ -175,7 +175,7 @@ def _climb(
     shape = (len(filters), *settings.sides, len(pixels.offset))
     total = Climbed(np.zeros(shape, "float32"), *(np.zeros(len(filters), "float32") for _ in range(3)))
     waiting = list(range(len(filters)))
-    for attempt in range(len(BLOCKS)):
+    for attempt in range(len(STARTS)):
         for at in range(0, len(waiting), at_once):
             rows = waiting[at : at + at_once]
             indices = [filters[row] for row in rows]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GREY, NOISE = 128.0, 20.0  # the start: noise of 20 grey levels on middle grey
-BLOCKS = (1, 4, 16)  # pixels a side of the noise's grain, at the first start and at those after a dead one
+# the noise of a start: pixels a side of its grain, darkest grey level, contrast in grey levels
+STARTS = ((1, 128.0, 20.0), (4, 96.0, 64.0), (8, 64.0, 128.0), (16, 0.0, 255.0))
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ def start_images(
 ) -> np.ndarray:
     """Starts of the ascent, RGB 0-255, float32 (filters, *size, channels); each filter's own, whatever runs beside it.
 
-    The first is the seed's, fine noise on grey. A filter that it does not reach may see more in coarse noise of
-    full contrast, which has the low frequencies of photos.
+    The first is the seed's, fine noise on grey. A filter that it does not reach may see more in coarser noise of
+    more contrast, which has the low frequencies of photos.
     """
-    grain = BLOCKS[attempt]
+    grain, darkest, contrast = STARTS[attempt]
     cells = [-(-side // grain) for side in size]
     noise = np.stack([np.random.default_rng([seed, index, attempt]).random((*cells, channels)) for index in filters])
     noise = noise.repeat(grain, 1).repeat(grain, 2)[:, : size[0], : size[1]]
-    return (noise * 255 if attempt else noise * NOISE + GREY).astype("float32")
+    return (noise * contrast + darkest).astype("float32")
