@@ -29,7 +29,7 @@ def kernel(channels: int = 3, filters: int = 4) -> np.ndarray:
 def test_the_ascent_is_the_seeds_from_start_to_picture() -> None:
     weights = replace(twin.weights(), one_bias=np.full(4, 1500, "float32"))  # so that grey activates them
     network = conv_network(weights.one, weights.one_bias)
-    patterns = convlens.filter_patterns(network, "conv", [2, 0], size=9, steps=5, seed=3)
+    patterns = convlens.filter_patterns(network, "conv", [2, 0], size=9, steps=5, seed=3, precision="float32")
     images = start_images([2, 0], (9, 9), 3, seed=3)
     assert images.min() >= 128
     assert 147 < images.max() < 148  # uniform noise x 20 + 128
@@ -50,7 +50,9 @@ def test_a_step_is_a_grey_level_in_the_units_of_the_network() -> None:
     # the same function of the pixels, once of 0 to 1 and once of -1 to 1
     shares = conv_network(seen, np.full(4, 3.0), "rescale")
     signed = conv_network(seen / 2, np.full(4, 3.0) + seen.sum((0, 1, 2)) / 2, "tf")
-    first, second = (convlens.filter_patterns(network, "conv", size=12, steps=4) for network in (shares, signed))
+    first, second = (
+        convlens.filter_patterns(network, "conv", size=12, steps=4, precision="float32") for network in (shares, signed)
+    )
     np.testing.assert_allclose(first.start, second.start, rtol=1e-4)
     np.testing.assert_allclose(first.end - first.start, second.end - second.start, rtol=1e-2)
     assert np.abs(first.images.astype(int) - second.images.astype(int)).max() <= 3

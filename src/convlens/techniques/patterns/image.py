@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 # the noise of a start: pixels a side of its grain, darkest grey level, contrast in grey levels
-STARTS = ((1, 128.0, 20.0), (4, 96.0, 64.0), (8, 64.0, 128.0), (16, 0.0, 255.0))
+STARTS = ((1, 128.0, 20.0), (4, 96.0, 64.0), (4, 0.0, 255.0), (16, 0.0, 255.0))
 
 
 @dataclass(frozen=True)
