@@ -95,7 +95,7 @@ def test_values_that_are_not_finite_are_named() -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_networks_of_other_channels_than_three(channels: int) -> None:
-    patterns = convlens.filter_patterns(conv_network(kernel(channels), np.ones(4)), "conv", size=(9, 14), steps=3)
+    patterns = convlens.filter_patterns(conv_network(kernel(channels), np.full(4, 900.0)), "conv", size=(9, 14), steps=3)
     assert patterns.images.shape == (4, 9, 14, 3)
     assert (patterns.end > patterns.start).all()
     grey = (patterns.images[..., 0] == patterns.images[..., 1]).all()
