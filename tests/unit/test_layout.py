@@ -73,7 +73,7 @@ def test_imports_go_one_way(path: Path) -> None:
     [
         "import convlens",
         "from convlens.cli import main; main(['--help'])",
-        "import convlens.render.grid, convlens.render.overlay, convlens.store, convlens.page, convlens.results.heatmaps",
+        "import convlens.render.overlay, convlens.store, convlens.page, convlens.results.heatmaps",
         "import convlens; convlens.ConvlensError",
     ],
 )

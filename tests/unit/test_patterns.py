@@ -95,7 +95,8 @@ def test_values_that_are_not_finite_are_named() -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_networks_of_other_channels_than_three(channels: int) -> None:
-    patterns = convlens.filter_patterns(conv_network(kernel(channels), np.full(4, 900.0)), "conv", size=(9, 14), steps=3)
+    network = conv_network(kernel(channels), np.full(4, 900.0))
+    patterns = convlens.filter_patterns(network, "conv", size=(9, 14), steps=3)
     assert patterns.images.shape == (4, 9, 14, 3)
     assert (patterns.end > patterns.start).all()
     grey = (patterns.images[..., 0] == patterns.images[..., 1]).all()
@@ -129,5 +130,5 @@ def test_filters_as_people_write_them(text: Any, expected: tuple[int, ...]) -> N
 
 @pytest.mark.parametrize("text", ["10", "-1", "0:11", "a", "1:2:3:4", "", "3:3", "0:4:0", [], [10]])
 def test_filters_that_are_not_there(text: Any) -> None:
-    with pytest.raises(FilterError, match="conv|filters"):
+    with pytest.raises(FilterError, match=r"conv|filters"):
         parse_filters(text, 10, "conv")
