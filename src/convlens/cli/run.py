@@ -1,6 +1,8 @@
 """What each command does: loads the network, calls one function, prints what came of it."""
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +31,8 @@ def _load(model: str, options: dict[str, Any]) -> "Network":
     with stages() as begin:
         begin(f"loading {model}")
         _start_framework(model)
-        return convlens.load(model, **{name: options[name] for name in LOADING})
+        with redirect_stdout(sys.stderr):  # Keras says there what it downloads, and stdout may be for JSON
+            return convlens.load(model, **{name: options[name] for name in LOADING})
 
 
 def _start_framework(model: str) -> None:
