@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, TemplateError
 
 from convlens.errors import OutputError
 from convlens.page.view import digits, picture, view
@@ -43,10 +43,14 @@ def build(
     if not single_file and not inside:
         raise OutputError(f"{target} is not in {home}, where its pictures are; write it there or as a single file")
     check_file(target, overwrite or (inside and target.name == PAGE))
+    try:
+        text = html(manifest, home if single_file else None)
+    except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise OutputError(f"the {MANIFEST} in {home} is damaged ({error!r}); run convlens report again") from error
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(html(manifest, home if single_file else None), encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         os.replace(part, target)
     except OSError as error:
         part.unlink(missing_ok=True)

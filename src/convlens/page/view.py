@@ -25,7 +25,7 @@ def view(manifest: dict[str, Any]) -> dict[str, Any]:
     network = manifest.get("network") or {}
     photos = [_photo(photo) for photo in manifest.get("photos") or []]
     layers = _layers(manifest, network)
-    heat = [one for one in (_heat(entry) for entry in _by_layer(manifest)) if one]
+    heat = [_heat(entry) for entry in _by_layer(manifest)] if photos else []
     for index, photo in enumerate(photos):
         photo["predictions"] = _predictions(manifest, index)
     patterns = {one["layer"]: _patterns(one) for one in manifest.get("patterns") or []}
@@ -108,7 +108,7 @@ def _by_layer(manifest: dict[str, Any]) -> list[list[dict[str, Any]]]:
     return list(found.values())
 
 
-def _heat(heatmaps: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _heat(heatmaps: list[dict[str, Any]]) -> dict[str, Any]:
     first = heatmaps[0]
     images = [[_target(one, index) for one in heatmaps] for index in range(len(first["images"]))]
     return {"layer": first["layer"], "shape": first["shape"][1:], "method": first["method"], "images": images}

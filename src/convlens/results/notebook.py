@@ -46,13 +46,14 @@ def channels_figure(tiles: np.ndarray, title: str, numbers: Sequence[int] | None
 
     columns = min(columns, len(tiles))
     rows = math.ceil(len(tiles) / columns)
-    made, axes = pyplot.subplots(rows, columns, figsize=(columns * 0.9, rows * 1.05 + 0.4), squeeze=False)
-    for place, one in enumerate(axes.flat):
-        one.set_axis_off()
-        if place < len(tiles):
-            one.imshow(tiles[place], interpolation="nearest")
-            one.set_title(str(numbers[place] if numbers else place), fontsize=7, pad=2)
-    made.suptitle(title)
+    high, wide = tiles.shape[1:3]
+    made, axes = pyplot.subplots(figsize=(columns * 0.75, rows * 0.9 * high / wide + 0.5), layout="tight")
+    axes.set(xlim=(0, columns), ylim=(rows, -0.05), title=title)
+    axes.set_axis_off()
+    for place, tile in enumerate(tiles):
+        left, top = place % columns, place // columns
+        axes.imshow(tile, extent=(left, left + 0.94, top + 0.97, top + 0.18), interpolation="nearest", aspect="auto")
+        axes.text(left + 0.47, top + 0.15, str(numbers[place] if numbers else place), ha="center", fontsize=6)
     pyplot.close(made)
     return made
 
