@@ -18,8 +18,6 @@ from convlens.network.observation import Observation, listed, observe
 from convlens.network.preprocessing import Preprocessing
 
 COMPILED = 8  # compiled functions kept a network
-
-
 OnOutput = Callable[[str, tuple, Any], Any]
 
 
@@ -74,8 +72,7 @@ class Network(ABC):
 
     @abstractmethod
     def tap(self, paths: Iterable[str], on_output: OnOutput) -> AbstractContextManager[None]:
-        """While open, every call of these layers hands `on_output` its path, its arguments and what it put out
-        as the model has it, and goes on with what that returns."""
+        """While open, calls of these layers hand over path, arguments and raw output, and go on with what is given."""
 
     @abstractmethod
     def run(self, inputs: Sequence[Any]) -> Any:
@@ -88,8 +85,7 @@ class Network(ABC):
 
     @abstractmethod
     def computing(self, precision: str) -> AbstractContextManager[None]:
-        """A context in which everything is computed in "float32", or what gains by it in "bfloat16", whatever the
-        model's own precision."""
+        """A context in which all is computed in "float32", or what gains by it in "bfloat16", whatever the model's."""
 
     @property
     @abstractmethod
@@ -102,7 +98,7 @@ class Network(ABC):
 
     @abstractmethod
     def narrowed(self, path: str, channels: Any) -> AbstractContextManager[None]:
-        """A context in which a layer that `can_narrow` puts out only these channels, an integer tensor."""
+        """A context in which a layer that `can_narrow` puts out only these channels, integers."""
 
     @abstractmethod
     def linear_head(self, head: Head) -> AbstractContextManager[None]:
@@ -126,6 +122,10 @@ class Network(ABC):
     def variables(self) -> list[Any]:
         """What a compiled function reads and the user may change between two calls."""
 
+    def prefix(self, call: str) -> int:
+        """How many tokens for no place a layer puts out before those that are a grid of patches."""
+        return 0
+
     # What follows for all of them
 
     @property
@@ -135,9 +135,7 @@ class Network(ABC):
             if spec.is_image:
                 return number
         shapes = ", ".join(str(spec.shape) for spec in self.inputs)
-        raise ModelError(
-            f"{self.source} has no image input: expected a shape (height, width, channels), found {shapes}"
-        )
+        raise ModelError(f"{self.source} has no image input: expected (height, width, channels), found {shapes}")
 
     @property
     def image_shape(self) -> tuple[int | None, ...]:
@@ -160,14 +158,14 @@ class Network(ABC):
 
         return [ops.convert_to_tensor(array) for array in arrays]
 
-    def to_last(self, tensor: Any) -> Any:
-        """From the model's layout to channels last."""
+    def to_last(self, tensor: Any, call: str | None = None) -> Any:
+        """From the model's layout, or that of what a layer put out in this call, to channels last."""
         from keras import ops
 
         return ops.moveaxis(tensor, 1, -1) if self.channels_first and len(tensor.shape) > 3 else tensor
 
-    def from_last(self, tensor: Any) -> Any:
-        """From channels last to the model's layout."""
+    def from_last(self, tensor: Any, call: str | None = None, raw: Any = None) -> Any:
+        """The way back from `to_last`; `raw` is what the layer put out, for what is not seen channels last."""
         from keras import ops
 
         return ops.moveaxis(tensor, -1, 1) if self.channels_first and len(tensor.shape) > 3 else tensor
@@ -192,11 +190,12 @@ class Network(ABC):
         return [self.to_last(tensor) for tensor in self.raw_outputs]
 
     @contextmanager
-    def intercept(self, hooks: Mapping[str, Callable]) -> Iterator[None]:
+    def intercept(self, hooks: Mapping[str, Callable], as_it_is: bool = False) -> Iterator[None]:
         """While open, `hooks[path]` gets a layer's output, channels last, and returns what goes on instead.
 
         Args:
             hooks: by layer path; a path that ends in `:1` means the second call of that layer in a forward pass.
+            as_it_is: hand over outputs as the model has them.
         """
         from keras import tree
 
@@ -208,23 +207,24 @@ class Network(ABC):
             if during != self._passes:
                 counts.clear()
                 during = self._passes
-            hook = hooks.get(f"{path}:{counts[path]}" if counts[path] else path)
+            call = f"{path}:{counts[path]}" if counts[path] else path
             counts[path] += 1
-            if hook is None:
+            if call not in hooks:
                 return raw
             parts = tree.flatten(raw)
-            tensor = self.to_last(parts[0])
-            changed = hook(tensor)
-            return raw if changed is tensor else tree.pack_sequence_as(raw, [self.from_last(changed), *parts[1:]])
+            tensor = parts[0] if as_it_is else self.to_last(parts[0], call)
+            changed = hooks[call](tensor)
+            if changed is tensor:
+                return raw
+            back = changed if as_it_is else self.from_last(changed, call, parts[0])
+            return tree.pack_sequence_as(raw, [back, *parts[1:]])
 
         with self.tap({base_path(path, self.paths) for path in hooks}, on_output):
             yield
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> AbstractContextManager[None]:
         """A context for forward passes without gradients."""
-        with backend.current().forward_only():
-            yield
+        return backend.current().forward_only()
 
     @contextmanager
     def differentiating(self, precision: str = "float32") -> Iterator[None]:

@@ -1,9 +1,11 @@
 """Finds the layer that class heatmaps look at, by running the network."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convlens import backend
 from convlens.network.layers import POOLING, LayerInfo
 
 if TYPE_CHECKING:
@@ -13,25 +15,30 @@ if TYPE_CHECKING:
 def find_default_layer(network: "Network", layers: list[LayerInfo]) -> str | None:
     """The last spatial tensor that every path to the output crosses, before any pooling.
 
-    Every path crosses a tensor if the output no longer depends on the input once that tensor is a constant.
+    Every path crosses a tensor if the output no longer depends on the input once that tensor is a constant. Where a
+    class token alone is read, the last tokens of all are passed over: the patches among them change nothing any more.
 
     Returns:
         the path of the layer that makes it, or None.
     """
     shapes = network.observe().shapes
     for layer in reversed(_candidates(network, layers)):
-        if np.prod(shapes[layer.path][1:3]) > 1 and _all_cross(network, layer.path):
-            return layer.path
+        path = layer.path
+        if np.prod(shapes[path][1:3]) == 1 or not _all_cross(network, path):
+            continue
+        if not network.prefix(path) or _matters(network, path):
+            return path
     return None
 
 
 def _candidates(network: "Network", layers: list[LayerInfo]) -> list[LayerInfo]:
     """One layer for each spatial tensor: the layer that computes it, or what is around a layer called again."""
     seen = network.observe()
+    pooled = {seen.same[layer.path] for layer in layers if layer.role == POOLING}  # the containers around them too
     chosen: dict[int, LayerInfo] = {}
     for layer in layers:
         tensor = seen.same[layer.path]
-        if len(layer.output_shape) != 4 or layer.role == POOLING or layer.path in seen.passed:
+        if len(layer.output_shape) != 4 or tensor in pooled or layer.path in seen.passed:
             continue
         known = chosen.get(tensor)
         if known is None or (layer.container and ":" in known.path):
@@ -41,6 +48,30 @@ def _candidates(network: "Network", layers: list[LayerInfo]) -> list[LayerInfo]:
 
 
 def _all_cross(network: "Network", path: str) -> bool:
+    """Whether two different images give the same output once this layer's output is a constant."""
+    from keras import ops
+
+    return _alike(*_outputs(network, path, lambda tensor: ops.zeros_like(tensor) + 0.5, as_it_is=True))
+
+
+def _matters(network: "Network", path: str) -> bool:
+    """Whether the network's output changes with the patches that this layer puts out."""
+    from keras import ops
+
+    def shaken(tensor: Any) -> Any:
+        noise = np.random.default_rng(0).normal(size=tuple(tensor.shape)).astype("float32")
+        return tensor + ops.cast(ops.convert_to_tensor(noise), tensor.dtype)
+
+    still, moved = (_outputs(network, path, hook)[0] for hook in (lambda tensor: tensor, shaken))
+    return not _alike(still, moved)
+
+
+def _alike(first: np.ndarray, second: np.ndarray) -> bool:
+    return bool(np.allclose(first, second, rtol=1e-5, atol=1e-6 * (1 + np.abs(first).max())))
+
+
+def _outputs(network: "Network", path: str, hook: Callable, as_it_is: bool = False) -> np.ndarray:
+    """What the network puts out for two different images, (2, units), while a layer is intercepted."""
     from keras import ops
 
     arrays = network.input_arrays(2)
@@ -51,15 +82,13 @@ def _all_cross(network: "Network", path: str) -> bool:
         for i, array in enumerate(arrays)
     ]
 
-    def run(*tensors: Any) -> Any:
-        with network.intercept({path: lambda tensor: ops.zeros_like(tensor) + 0.5}):
+    def joined(*tensors: Any) -> Any:
+        with network.intercept({path: hook}, as_it_is):
             outputs = network.forward(tensors)
         assert outputs is not None
         flat = [ops.reshape(ops.cast(output, "float32"), (2, -1)) for output in outputs]
         return ops.concatenate(flat, axis=-1)
 
     with network.reading():
-        first, second = np.asarray(
-            ops.convert_to_numpy(network.compiled(("crossing", path), run)(*network.tensors(arrays)))
-        )
-    return bool(np.allclose(first, second, rtol=1e-5, atol=1e-6 * (1 + np.abs(first).max())))
+        run = backend.current().compiled(joined, network.variables)
+        return np.asarray(ops.convert_to_numpy(run(*network.tensors(arrays))))

@@ -61,7 +61,7 @@ class _Recorder:
         parts = tree.flatten(raw)
         if parts and hasattr(parts[0], "shape"):
             known = len(self.kept)
-            self.shapes[key] = tuple(self.network.to_last(parts[0]).shape)
+            self.shapes[key] = tuple(self.network.to_last(parts[0], key).shape)
             self.same[key] = self.number(parts[0])
             if self.same[key] < known and any(part is parts[0] for part in tree.flatten(arguments)):
                 self.passed.add(key)
@@ -93,7 +93,7 @@ def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
     try:
         with network.reading():
             backend.current().trace(run, network.tensors(arrays))
-    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, AssertionError) as error:
         raise ImageError(
             f"{network.source} does not run on inputs of shape {', '.join(str(array.shape) for array in arrays)}: "
             + (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -39,7 +39,7 @@ def _wrapped(loaded: Loaded, input_shape: Any) -> Network:
         keras_ready("torch")
         from convlens.network.torch_network import TorchNetwork
 
-        return TorchNetwork(loaded.model, loaded.source, **options)
+        return TorchNetwork(loaded.model, loaded.source, input_size=loaded.input_size, **options)
     from convlens.network.keras_network import KerasNetwork
 
     return KerasNetwork(loaded.model, loaded.source, **options)

@@ -1,19 +1,23 @@
 """Any PyTorch module, through forward hooks."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from keras import tree
 from torch import nn
 
 from convlens.errors import ModelError
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
 from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path
+from convlens.network.tokens import FIRST, LAST, Layout, Sides, Tokens, find_layouts, spread
 
 # sides in pixels of the inputs that published networks take, the commonest first
 SIDES = (224, 32, 28, 64, 96, 128, 100, 227, 299, 256, 150, 48, 112, 160, 384, 512)
+TALLER = 32  # pixels that a second, taller input has more: as many as most networks shrink by
 
 
 class TorchNetwork(Network):
@@ -21,17 +25,22 @@ class TorchNetwork(Network):
 
     framework = "torch"
 
-    def __init__(self, model: Any, source: str, *, input_shape: Any = None, **options: Any) -> None:
+    def __init__(
+        self, model: Any, source: str, *, input_shape: Any = None, input_size: Any = None, **options: Any
+    ) -> None:
         super().__init__(model, source, **options)
         self._module = model.module if isinstance(model, nn.DataParallel) else model
         self._by_path = {path: module for path, module in self._module.named_modules() if path}
+        self._running: Sides = (1, 1)
+        self._layouts: dict[str, Layout] = {}
+        self._sides: Sides = tuple(input_size or SIDES[:1] * 2)  # pyright: ignore[reportAttributeAccessIssue]
         if input_shape is None:
             self._specs = (InputSpec("input", (None, None, self._channels())),)
-            self._side = self._find_side()
+            self._find_sides()
         else:
             shapes = input_shape if isinstance(input_shape[0], list | tuple) else [input_shape]
             self._specs = tuple(InputSpec(f"input_{number}", tuple(shape)) for number, shape in enumerate(shapes))
-            self._side = SIDES[0]
+        self._find_layouts()
 
     def _channels(self) -> int:
         """The channels that the first convolution takes."""
@@ -43,22 +52,87 @@ class TorchNetwork(Network):
             f"{self.source} has no convolution to tell its input by; give input_shape=(height, width, channels)"
         )
 
-    def _find_side(self) -> int:
-        """The first usual side on which the network runs: modules do not tell what they were trained on."""
+    def _find_sides(self) -> None:
+        """Takes the first usual size on which the network runs: modules do not tell what they were trained on.
+
+        Raises:
+            ModelError: it runs on none of them.
+        """
         problem = ""
-        for side in SIDES:
-            self._side = side
+        for height, width in (self._sides, *((side, side) for side in SIDES)):
             try:
-                with self.reading():
-                    self.forward(self.tensors(self.input_arrays(1)))
-            except Exception as error:
-                problem = problem or str(error).splitlines()[0]
+                self._output_shapes(height, width)
+            except Exception as error:  # whatever the user's modules raise
+                problem = problem or (str(error).splitlines() or [type(error).__name__])[0]
                 continue
-            return side
+            self._sides = height, width
+            return
         raise ModelError(
             f"{self.source} runs on none of the usual input sizes ({problem});"
             " give input_shape=(height, width, channels)"
         )
+
+    def _output_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
+        """What each call of a layer puts out for one image of this size."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        calls: Counter[str] = Counter()
+
+        def note(path: str, arguments: tuple, raw: Any) -> Any:
+            first = next((part for part in tree.flatten(raw) if isinstance(part, torch.Tensor)), None)
+            if first is not None:
+                shapes[f"{path}:{calls[path]}" if calls[path] else path] = tuple(first.shape)
+            calls[path] += 1
+            return raw
+
+        with self.reading(), self.tap(self.paths, note):
+            outputs = self.forward(self.tensors(self.input_arrays(1, height, width)))
+        if any(len(output.shape) and output.shape[0] != 1 for output in outputs or []):
+            raise ValueError(f"an image of {height}x{width} comes out as several")  # view(-1, features) does that
+        return shapes
+
+    def _find_layouts(self) -> None:
+        """How the outputs lie in memory, and whether inputs of any size go, from two sizes of the input."""
+        if not any(spec.is_image for spec in self._specs):
+            return
+        height, width = self.input_arrays(1)[self.image_input].shape[1:3]
+        taller: dict[str, tuple[int, ...]] = {}
+        try:
+            shapes = self._output_shapes(height, width)
+        except Exception:  # said by whoever looks next, with the size that was asked for
+            return
+        try:
+            taller = self._output_shapes(height + TALLER, width)
+        except Exception:
+            self._specs = tuple(
+                InputSpec(spec.name, (height, width, spec.shape[2])) if None in spec.shape else spec
+                for spec in self._specs
+            )
+        hints = {call: self._hint(call) for call in shapes}
+        self._layouts = find_layouts(shapes, taller, (height, width), {c: h for c, h in hints.items() if h})
+
+    def _hint(self, call: str) -> str | None:
+        """The layout in which a layer's class works, where it is sure."""
+        module = self._by_path[base_path(call, self.paths)]
+        if isinstance(module, nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm | nn.GroupNorm):
+            return FIRST
+        return LAST if type(module) in (nn.Linear, nn.LayerNorm) else None
+
+    def to_last(self, tensor: Any, call: str | None = None) -> Any:
+        layout = self._layouts.get(call or "", FIRST)
+        if isinstance(layout, Tokens):
+            grid = layout.grid(tensor.shape[1], self._running) if len(tensor.shape) == 3 else None
+            return spread(tensor, layout.prefix, grid) if grid else tensor
+        return tensor if layout == LAST else super().to_last(tensor)
+
+    def from_last(self, tensor: Any, call: str | None = None, raw: Any = None) -> Any:
+        layout = self._layouts.get(call or "", FIRST)
+        if isinstance(layout, Tokens):
+            return torch.cat([raw[:, : layout.prefix], tensor.flatten(1, 2)], 1) if len(tensor.shape) == 4 else tensor
+        return tensor if layout == LAST else super().from_last(tensor)
+
+    def prefix(self, call: str) -> int:
+        layout = self._layouts.get(call)
+        return layout.prefix if isinstance(layout, Tokens) else 0
 
     @property
     def paths(self) -> list[str]:
@@ -77,7 +151,7 @@ class TorchNetwork(Network):
         return []
 
     def probe_size(self) -> tuple[int, int]:
-        return self._side, self._side
+        return self._sides
 
     def describe(self, path: str) -> tuple[str, str, int, bool]:
         module = self._by_path[base_path(path, self.paths)]
@@ -101,6 +175,7 @@ class TorchNetwork(Network):
 
     def run(self, inputs: Sequence[Any]) -> Any:
         training = [module for module in self.model.modules() if module.training]
+        self._running = next((tuple(tensor.shape[2:]) for tensor in inputs if len(tensor.shape) == 4), (1, 1))
         weight = next(self.model.parameters(), None)
         if weight is not None:
             inputs = [tensor.to(weight.device, weight.dtype) for tensor in inputs]

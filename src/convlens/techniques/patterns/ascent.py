@@ -208,7 +208,7 @@ def _sized(network: Network, layer: LayerInfo, sides: tuple[int, int]) -> Iterat
     """Says what is wrong where a network cannot be computed on images of this size up to the layer."""
     try:
         yield
-    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, AssertionError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         own = network.image_shape[:2]
         hint = f"its own size is {own[0]}x{own[1]}" if None not in own else "try a larger one"
