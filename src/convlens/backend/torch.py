@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from convlens.backend.processor import has_bfloat16
+from convlens.backend.torch_layers import quick_call as quick_call
 
 
 def gradients(fn: Callable) -> Callable:

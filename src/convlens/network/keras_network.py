@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
+from convlens import backend
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
 from convlens.network.keras_inputs import given_specs, has_graph, own_specs
@@ -172,10 +174,20 @@ class KerasNetwork(Network):
                 if own and policy.compute_dtype in others and not getattr(layer, "quantization_mode", None):
                     changed.append((layer, policy))
                     layer.dtype_policy = _Computing(precision, policy.variable_dtype)
-            yield
+            with self._quick():
+                yield
         finally:
             for layer, policy in changed:
                 layer.dtype_policy = policy
+
+    @contextmanager
+    def _quick(self) -> Iterator[None]:
+        """The backend's faster ways to call some layers."""
+        with ExitStack() as stack:
+            for layer in self._by_path.values():
+                if call := backend.current().quick_call(layer):
+                    stack.enter_context(instance_attribute(layer, "call", call))
+            yield
 
     @property
     def takes_bfloat16(self) -> bool:
@@ -198,11 +210,7 @@ class KerasNetwork(Network):
     @contextmanager
     def narrowed(self, path: str, channels: Any) -> Iterator[None]:
         layer = self._by_path[path]
-
-        def call(inputs: Any) -> Any:
-            return _narrow_convolution(layer, channels, inputs)
-
-        with instance_attribute(layer, "call", call):
+        with instance_attribute(layer, "call", partial(_narrow_convolution, layer, channels)):
             yield
 
     def final_activation(self, path: str) -> str | None:
@@ -240,6 +248,8 @@ def _is_keras(layer: Any) -> bool:
 
 def _narrow_convolution(layer: Any, channels: Any, inputs: Any) -> Any:
     """What a `Conv2D` puts out in some of its channels."""
+    if call := backend.current().quick_call(layer, channels):
+        return call(inputs)
     options = {name: getattr(layer, name) for name in ("padding", "data_format", "dilation_rate")}
     kernel = keras.ops.take(layer.kernel, channels, axis=-1)
     outputs = keras.ops.conv(inputs, kernel, strides=list(layer.strides), **options)

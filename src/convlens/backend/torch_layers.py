@@ -1,0 +1,58 @@
+"""Keras's convolutions and max pooling on PyTorch, without the copies that Keras makes at every call.
+
+Keras copies inputs from channels last to channels first and back, and transposes and casts the kernel each time.
+PyTorch takes channels last as it is, when it is told by the strides.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import torch
+from torch.nn import functional
+
+
+def quick_call(layer: Any, channels: Any = None) -> Callable | None:
+    """What may stand for `layer.call` for a while, during which weights must not change; None where nothing may.
+
+    Args:
+        channels: the only output channels that are wanted, an integer tensor.
+    """
+    if getattr(layer, "data_format", None) != "channels_last" or ("call" in vars(layer) and channels is None):
+        return None
+    if type(layer) is keras.layers.MaxPooling2D and layer.padding == "valid":
+        return _pooling(layer)
+    if type(layer) is not keras.layers.Conv2D or getattr(layer, "quantization_mode", None) is not None:
+        return None
+    simple = layer.padding == "valid" or (
+        layer.padding == "same" and set(layer.strides) == {1} and all(side % 2 for side in layer.kernel_size)
+    )
+    return _convolution(layer, channels) if simple and not getattr(layer, "lora_enabled", False) else None
+
+
+def _pooling(layer: Any) -> Callable:
+    def call(inputs: Any) -> Any:
+        pooled = functional.max_pool2d(inputs.permute(0, 3, 1, 2), layer.pool_size, layer.strides)
+        return pooled.permute(0, 2, 3, 1)
+
+    return call
+
+
+def _convolution(layer: Any, channels: Any) -> Callable:
+    kept: list[Any] = []
+    sides = [rate * (side - 1) // 2 for side, rate in zip(layer.kernel_size, layer.dilation_rate, strict=True)]
+    padding = sides if layer.padding == "same" else 0
+
+    def call(inputs: Any) -> Any:
+        if not kept:
+            kernel, bias = keras.ops.convert_to_tensor(layer.kernel), None
+            kernel = kernel if channels is None else kernel[..., channels]
+            if layer.use_bias:
+                bias = keras.ops.convert_to_tensor(layer.bias)
+                bias = bias.detach() if channels is None else bias[channels].detach()
+            kept.extend((kernel.detach().permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last), bias))
+        image = inputs.permute(0, 3, 1, 2)
+        outputs = functional.conv2d(image, *kept, layer.strides, padding, layer.dilation_rate, layer.groups)
+        return layer.activation(outputs.permute(0, 2, 3, 1))
+
+    return call
