@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 
 def prepare(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
     """One of the three views; the task says which."""
-    return {"patterns": _patterns}[task["view"]](task)
+    return {"patterns": _patterns, "heatmaps": _heatmaps, "activations": _activations}[task["view"]](task)
 
 
 def _network(task: dict[str, Any], top: bool) -> Any:
@@ -28,5 +30,34 @@ def _patterns(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
             network, task["layer"], range(task["filters"]), task["size"], steps=task["steps"], **options
         )
         return {"units": len(found.filters), "dead": sum(word != "ok" for word in found.status)}
+
+    return run
+
+
+def _images(task: dict[str, Any]) -> list[np.ndarray]:
+    shape = (task["batch"], task["size"], task["size"], 3)
+    return list(np.random.default_rng(0).integers(0, 256, shape, "uint8"))
+
+
+def _heatmaps(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+    import convlens
+
+    network, images, options = _network(task, top=True), _images(task), task.get("options", {})
+
+    def run() -> dict[str, float]:
+        found = convlens.heatmap(network, images, 386, "block5_conv3", batch_size=task["batch"], **options)
+        return {"units": len(found.values)}
+
+    return run
+
+
+def _activations(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+    import convlens
+
+    network, images = _network(task, top=False), _images(task)
+
+    def run() -> dict[str, float]:
+        found = convlens.activations(network, images, batch_size=task["batch"])
+        return {"units": len(images), "layers": len(found)}
 
     return run

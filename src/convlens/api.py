@@ -146,6 +146,7 @@ def heatmap(
     output: int = 0,
     batch_size: int | None = None,
     progress: Progress | None = None,
+    precision: str = "float32",
 ) -> Any:
     """Where in an image a class comes from.
 
@@ -161,6 +162,7 @@ def heatmap(
         output: which of the network's outputs.
         batch_size: images at once.
         progress: called with the number of images done and their total.
+        precision: of the network's computing, "float32", "bfloat16" or "auto"; the maps are computed in float32 always.
 
     Returns:
         a `Heatmap` with values float32 (batch, height, width) for one target, a tuple of them for several.
@@ -181,8 +183,9 @@ def heatmap(
     if targets == []:
         raise TargetError("no target given; expected a class index or name")
     photos, arrays = read_samples(network, images)
+    shown = 1 if top is None else top
     made = heatmaps(
-        network, photos, arrays, targets, layer, method, score, 1 if top is None else top, output, batch_size, progress
+        network, photos, arrays, targets, layer, method, score, shown, output, batch_size, progress, precision
     )
     return made if several else made[0]
 

@@ -39,6 +39,16 @@ class LayerStatistics:
     maximum: float
     channels: int
 
+    @classmethod
+    def of_channels(
+        cls, lowest: np.ndarray, highest: np.ndarray, means: np.ndarray, active: np.ndarray, positions: int
+    ) -> "LayerStatistics":
+        """From the lowest and highest value, the mean and the share of values above 0 of each channel, (channels,)."""
+        blank = highest == 0 if positions == 1 else highest == lowest
+        dead = tuple(int(channel) for channel in np.flatnonzero(blank))
+        mean = float(means.mean(dtype="float64"))
+        return cls(float(active.mean(dtype="float64")), dead, mean, float(highest.max()), len(means))
+
     def __str__(self) -> str:
         return (
             f"{self.active:.1%} of positions active, {len(self.dead)} of {self.channels} channels dead,"
@@ -53,10 +63,8 @@ def statistics(values: np.ndarray) -> LayerStatistics:
     positions where they are all equal.
     """
     flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
-    blank = flat[0] == 0 if len(flat) == 1 else flat.max(0) == flat.min(0)
-    dead = tuple(int(channel) for channel in np.flatnonzero(blank))
-    active = float(np.count_nonzero(flat > 0) / flat.size)
-    return LayerStatistics(active, dead, float(flat.mean(dtype="float64")), float(flat.max()), flat.shape[1])
+    means = flat.mean(0, dtype="float64")
+    return LayerStatistics.of_channels(flat.min(0), flat.max(0), means, np.mean(flat > 0, axis=0), len(flat))
 
 
 def each_channel(values: np.ndarray) -> dict[str, list[float | None]]:

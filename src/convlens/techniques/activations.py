@@ -9,7 +9,7 @@ from convlens.images import Photo
 from convlens.network.base import Network, StopForward
 from convlens.network.layers import LayerInfo
 from convlens.network.provenance import provenance
-from convlens.results.activations import Activations, statistics
+from convlens.results.activations import Activations, LayerStatistics
 from convlens.techniques.batches import chunks, images_at_once
 
 
@@ -39,6 +39,29 @@ def recorded(network: Network, layers: Sequence[LayerInfo]) -> Callable:
     return record
 
 
+def summarized(record: Callable) -> Callable:
+    """A function as `recorded`, which gives with each output its channels' lowest and highest value, mean and share of
+    values above 0, (4, batch, channels): computed where the output is, as the host would take longer over it."""
+    from keras import ops
+
+    def run(*tensors: Any) -> list[tuple[Any, Any]]:
+        found = []
+        for output in record(*tensors):
+            flat = ops.reshape(output, (output.shape[0], -1, output.shape[-1] if len(output.shape) > 1 else 1))
+            active = ops.mean(ops.cast(flat > 0, "float32"), axis=1)
+            parts = [ops.min(flat, axis=1), ops.max(flat, axis=1), ops.mean(flat, axis=1), active]
+            found.append((output, ops.stack(parts)))
+        return found
+
+    return run
+
+
+def _statistics(summary: np.ndarray, shape: tuple[int, ...]) -> list[LayerStatistics]:
+    """For each image of a batch, from what `summarized` gives and the output's shape."""
+    positions = int(np.prod(shape[1:-1]))
+    return [LayerStatistics.of_channels(*summary[:, image], positions) for image in range(shape[0])]
+
+
 def activations(
     network: Network,
     photos: Sequence[Photo],
@@ -66,16 +89,18 @@ def activations(
     from keras import ops
 
     chosen = network.select(layers)
-    run = network.compiled(("activations", *(layer.path for layer in chosen)), recorded(network, chosen))
+    run = network.compiled(("activations", *(layer.path for layer in chosen)), summarized(recorded(network, chosen)))
     parts: dict[str, list[np.ndarray]] = {layer.path: [] for layer in chosen}
+    measured: dict[str, list[LayerStatistics]] = {layer.path: [] for layer in chosen}
     total, size = len(arrays[0]), batch_size or images_at_once(network, arrays)
     with network.reading():
         for chunk in chunks(total, size):
             outputs = run(*network.tensors([array[chunk] for array in arrays]))
-            for layer, output in zip(chosen, outputs, strict=True):
+            for layer, (output, summary) in zip(chosen, outputs, strict=True):
                 parts[layer.path].append(np.array(ops.convert_to_numpy(output)))
+                measured[layer.path] += _statistics(np.array(ops.convert_to_numpy(summary)), tuple(output.shape))
             if progress:
                 progress(chunk.stop, total)
-    values = {path: np.concatenate(batches) for path, batches in parts.items()}
-    measured = {path: tuple(statistics(image) for image in batch) for path, batch in values.items()}
-    return Activations(values, tuple(photos), measured, provenance(network, technique="activations"))
+    values = {path: np.concatenate(some) if len(some) > 1 else some[0] for path, some in parts.items()}
+    found = {path: tuple(each) for path, each in measured.items()}
+    return Activations(values, tuple(photos), found, provenance(network, technique="activations"))

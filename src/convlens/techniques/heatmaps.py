@@ -16,6 +16,7 @@ from convlens.results.heatmaps import Heatmap, Prediction
 from convlens.techniques.activations import recorded
 from convlens.techniques.batches import chunks, images_at_once
 from convlens.techniques.cam import METHODS
+from convlens.techniques.precision import precision_of
 
 SCORES = ("logit", "probability")
 SHOWN = 5  # predictions an image
@@ -90,6 +91,7 @@ def heatmaps(
     output: int = 0,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    precision: str = "float32",
 ) -> tuple[Heatmap, ...]:
     """One heatmap a target, for a batch of images, from one forward pass for all targets.
 
@@ -105,6 +107,7 @@ def heatmaps(
         output: which of the network's outputs.
         batch_size: images at once; as many as fit the memory budget by default.
         progress: called with the number of images done and their total.
+        precision: of the network's computing, as for patterns; the maps themselves are computed in float32 always.
 
     Returns:
         heatmaps with values float32 (batch, height, width) after the ReLU, and a status an image.
@@ -112,16 +115,17 @@ def heatmaps(
     Raises:
         LayerError: unknown, or not spatial.
         TargetError: the network has no such class.
-        OptionError: unknown method or score.
+        OptionError: unknown method, score or precision.
     """
+    precision = precision_of(network, precision)
     head = network.head(output)
     _check(network, head, targets, method, score, top)
     place = spatial_layer(network, layer)
     count = len(targets) if targets is not None else top
-    key = ("heatmap", place, output, method, score, count, targets is not None)
+    key = ("heatmap", place, output, method, score, count, targets is not None, precision)
     run = network.compiled(key, class_maps(network, place, head, method, score, count, targets is not None))
     wanted = np.tile(np.array(targets if targets is not None else [0] * count, "int32"), (len(arrays[0]), 1))
-    explained = _explain(network, run, place, arrays, wanted, batch_size, progress)
+    explained = _explain(network, run, place, arrays, wanted, batch_size, progress, precision)
     shared = {
         "layer": place,
         "predictions": _predictions(network, head, explained),
@@ -141,12 +145,13 @@ def _explain(
     wanted: np.ndarray,
     batch_size: int | None,
     progress: Callable[[int, int], None] | None,
+    precision: str,
 ) -> Explained:
     from keras import ops
 
     total, parts = len(wanted), []
     shape = network.observe(arrays).shapes[layer][1:]
-    with network.differentiating():
+    with network.differentiating(precision):
         for chunk in chunks(total, batch_size or images_at_once(network, arrays)):
             zeros = np.zeros((chunk.stop - chunk.start, *shape), "float32")
             batch = run(*network.tensors([zeros, wanted[chunk], *(array[chunk] for array in arrays)]))

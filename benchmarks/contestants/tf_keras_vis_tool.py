@@ -1,0 +1,56 @@
+"""tf-keras-vis 0.8: activation maximization without its regularizers and augmentations, and Grad-CAM."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def prepare(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+    """Patterns in batches of 16, or heatmaps of one batch."""
+    return (_patterns if task["view"] == "patterns" else _heatmaps)(task)
+
+
+def _patterns(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+    import tensorflow as tf
+    from tf_keras_vis.activation_maximization import ActivationMaximization
+    from tf_keras_vis.utils.model_modifiers import ExtractIntermediateLayer
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    from benchmarks.vgg import keras_model
+
+    size = task["size"]
+    climb = ActivationMaximization(keras_model(), ExtractIntermediateLayer(task["layer"]), clone=False)
+
+    def run() -> dict[str, float]:
+        for at in range(0, task["filters"], 16):
+            indices = list(range(at, min(at + 16, task["filters"])))
+            start = np.random.default_rng(at).random((len(indices), size, size, 3)) * 20 + 128
+            climb(
+                CategoricalScore(indices),
+                seed_input=tf.constant(start, tf.float32),
+                steps=task["steps"],
+                input_modifiers=None,
+                regularizers=None,
+            )
+        return {"units": task["filters"]}
+
+    return run
+
+
+def _heatmaps(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+    from tf_keras_vis.gradcam import Gradcam
+    from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    from benchmarks.vgg import keras_model
+
+    explain = Gradcam(keras_model(top=True), ReplaceToLinear(), clone=False)
+    shape = (task["batch"], task["size"], task["size"], 3)
+    images = np.random.default_rng(0).integers(0, 256, shape).astype("float32") - 120
+
+    def run() -> dict[str, float]:
+        explain(CategoricalScore([386] * len(images)), images, penultimate_layer="block5_conv3")
+        return {"units": len(images)}
+
+    return run

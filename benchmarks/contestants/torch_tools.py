@@ -1,0 +1,47 @@
+"""captum, torch-cam and pytorch-grad-cam: Grad-CAM of one batch, on the same network, channels last."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def prepare(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+    """The task says which tool."""
+    import torch
+
+    from benchmarks.vgg import torch_model
+
+    model = torch_model(top=True).to(memory_format=torch.channels_last)
+    shape = (task["batch"], task["size"], task["size"], 3)
+    images = np.random.default_rng(0).integers(0, 256, shape).astype("float32") - 120
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    explain = {"captum": _captum, "torch-cam": _torch_cam, "pytorch-grad-cam": _grad_cam}[task["tool"]](model)
+
+    def run() -> dict[str, float]:
+        explain(tensor)
+        return {"units": len(images)}
+
+    return run
+
+
+def _captum(model: Any) -> Callable[[Any], Any]:
+    from captum.attr import LayerGradCam
+
+    tool = LayerGradCam(model, model.block5_conv3_relu)
+    return lambda images: tool.attribute(images, target=386).detach().numpy()
+
+
+def _torch_cam(model: Any) -> Callable[[Any], Any]:
+    from torchcam.methods import GradCAM
+
+    tool = GradCAM(model, "block5_conv3_relu")
+    return lambda images: tool([386] * len(images), model(images))[0].detach().numpy()
+
+
+def _grad_cam(model: Any) -> Callable[[Any], Any]:
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    tool = GradCAM(model, [model.block5_conv3_relu])
+    return lambda images: tool(images, [ClassifierOutputTarget(386)] * len(images))
