@@ -45,6 +45,15 @@ def test_the_ascent_is_the_seeds_from_start_to_picture() -> None:
         assert np.abs(shown.astype(int) - image.astype("uint8")).max() <= 1
 
 
+def test_the_activation_is_measured_in_float32_whatever_the_ascent_is_computed_in() -> None:
+    weights = replace(twin.weights(), one_bias=np.full(4, 1500, "float32"))
+    network = conv_network(weights.one, weights.one_bias)
+    patterns = convlens.filter_patterns(network, "conv", [2], size=9, steps=1, seed=3, precision="bfloat16")
+    images = start_images([2], (9, 9), 3, seed=3)
+    expected = np.maximum(twin.conv(images, weights.one, weights.one_bias), 0).mean((1, 2))[0, 2]
+    np.testing.assert_allclose(patterns.start, [expected], rtol=1e-5)
+
+
 def test_a_step_is_a_grey_level_in_the_units_of_the_network() -> None:
     seen = kernel()
     # the same function of the pixels, once of 0 to 1 and once of -1 to 1

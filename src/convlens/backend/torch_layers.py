@@ -39,20 +39,21 @@ def _pooling(layer: Any) -> Callable:
 
 
 def _convolution(layer: Any, channels: Any) -> Callable:
-    kept: list[Any] = []
+    kept: dict[Any, tuple[Any, Any]] = {}  # by precision, which may change from call to call
     sides = [rate * (side - 1) // 2 for side, rate in zip(layer.kernel_size, layer.dilation_rate, strict=True)]
     padding = sides if layer.padding == "same" else 0
 
     def call(inputs: Any) -> Any:
-        if not kept:
+        if inputs.dtype not in kept:
             kernel, bias = keras.ops.convert_to_tensor(layer.kernel), None
             kernel = kernel if channels is None else kernel[..., channels]
             if layer.use_bias:
                 bias = keras.ops.convert_to_tensor(layer.bias)
-                bias = bias.detach() if channels is None else bias[channels].detach()
-            kept.extend((kernel.detach().permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last), bias))
-        image = inputs.permute(0, 3, 1, 2)
-        outputs = functional.conv2d(image, *kept, layer.strides, padding, layer.dilation_rate, layer.groups)
+                bias = (bias if channels is None else bias[channels]).detach().to(inputs.dtype)
+            kernel = kernel.detach().to(inputs.dtype).permute(3, 2, 0, 1)
+            kept[inputs.dtype] = kernel.contiguous(memory_format=torch.channels_last), bias
+        image, (kernel, bias) = inputs.permute(0, 3, 1, 2), kept[inputs.dtype]
+        outputs = functional.conv2d(image, kernel, bias, layer.strides, padding, layer.dilation_rate, layer.groups)
         return layer.activation(outputs.permute(0, 2, 3, 1))
 
     return call

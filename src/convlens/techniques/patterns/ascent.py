@@ -87,19 +87,24 @@ def ascend(
     narrow = network.can_narrow(layer.path)
     key = (layer.path, narrow, settings.precision)
     climb = network.compiled(("ascent", *key), ascent_step(network, layer.path, narrow))
-    measure = network.compiled(("value", *key), value(network, layer.path, narrow))
     chosen = np.array(filters, "int32")
     directions = chosen if narrow else np.eye(layer.output_shape[-1] or 1, dtype="float32")[chosen]
     others = network.input_arrays(len(filters))
     others.pop(network.image_input)
     sizes = (pixels.grey_level * settings.step_size).astype("float32")
     images, directions, sizes, *others = network.tensors([pixels.enter(start), directions, sizes, *others])
-    history: list[Any] = []
+    first, steepest = _measured(network, layer, narrow, images, directions, *others), None
     for _ in range(settings.steps):
-        images, values, steepest = climb(images, directions, sizes, *others)
-        history = history or [values, steepest]
-    last = measure(images, directions, *others)
-    return Climbed(*(np.array(ops.convert_to_numpy(part)) for part in (images, history[0], last, history[1])))
+        images, _, slope = climb(images, directions, sizes, *others)
+        steepest = slope if steepest is None else steepest
+    last = _measured(network, layer, narrow, images, directions, *others)
+    return Climbed(*(np.array(ops.convert_to_numpy(part)) for part in (images, first, last, steepest)))
+
+
+def _measured(network: Network, layer: LayerInfo, narrow: bool, *arguments: Any) -> Any:
+    """The filters' values on images, in float32 whatever the precision of the ascent."""
+    with network.computing("float32"):
+        return network.compiled(("value", layer.path, narrow), value(network, layer.path, narrow))(*arguments)
 
 
 METHODS: dict[str, Callable] = {"ascent": ascend}
