@@ -46,7 +46,7 @@ def differentiable(model: Any) -> Iterator[None]:
 
 
 def quick_call(layer: Any, channels: Any = None) -> Callable | None:
-    return None  # compiling takes care of it
+    return None  # oneDNN pairs the pooling with its gradient in a compiled step: nothing tried was faster
 
 
 def gains_by_bfloat16() -> bool:
