@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+from convlens.cli.timings import print_at_the_end
+
+PRECISION = "float32, bfloat16, or auto: bfloat16 where the device gains by it."
 PATH = click.Path(path_type=str)
 COMMON = [
     click.option("--preprocess", metavar="NAME", help="none (0-255), rescale (0-1), tf (-1-1), caffe or torch."),
@@ -17,6 +20,14 @@ COMMON = [
     click.option("--custom", multiple=True, metavar="MODULE:OBJECT", help="A class that the file needs."),
     click.option("--trust", is_flag=True, help="Run code that is stored in the model file."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout."),
+    click.option(
+        "--timings",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=print_at_the_end,
+        help="Say on stderr where the time went.",
+    ),
 ]
 WRITING = [
     click.option("--out", type=PATH, metavar="FOLDER", help="Where to write.  [default: convlens-COMMAND]"),
@@ -100,6 +111,7 @@ def activations(**options: Any) -> None:
     "--step-size", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, help="In grey levels."
 )
 @click.option("--method", default="ascent", show_default=True)
+@click.option("--precision", default="auto", show_default=True, help=PRECISION)
 @writing
 @common
 def filters(**options: Any) -> None:
@@ -118,6 +130,7 @@ def filters(**options: Any) -> None:
 @click.option("--top", type=click.IntRange(min=1), help="The likeliest so many classes.")
 @click.option("--layer", "-l", metavar="NAME", help="Where to look.  [default: the last spatial one on every path]")
 @click.option("--method", default="grad-cam", show_default=True)
+@click.option("--precision", default="float32", show_default=True, help=PRECISION)
 @click.option("--score", default="logit", show_default=True, help="logit or probability.")
 @click.option(
     "--strength", type=click.FloatRange(0, 1), default=0.4, show_default=True, help="Of the heatmap over the photo."

@@ -11,6 +11,7 @@ import convlens
 from convlens import page
 from convlens.cli.output import note, print_json, stages, table, written
 from convlens.cli.quiet import hushed
+from convlens.cli.timings import lap
 from convlens.errors import OptionError
 from convlens.network.layers import LayerInfo
 from convlens.network.provenance import provenance
@@ -31,8 +32,11 @@ def _load(model: str, options: dict[str, Any]) -> "Network":
     with stages() as begin:
         begin(f"loading {model}")
         _start_framework(model)
+        lap("import of the framework")
         with redirect_stdout(sys.stderr):  # Keras says there what it downloads, and stdout may be for JSON
-            return convlens.load(model, **{name: options[name] for name in LOADING})
+            network = convlens.load(model, **{name: options[name] for name in LOADING})
+    lap("loading the network")
+    return network
 
 
 def _start_framework(model: str) -> None:
@@ -98,9 +102,11 @@ def run_activations(model: str, images: Sequence[str], as_json: bool, **options:
             batch_size=options["batch_size"],
             progress=begin("activations"),
         )
+        lap("computing")
         found.write(run, scale=options["scale"], columns=options["columns"], colormap=options["colormap"])
         run.note("notes", network.notes)
         run.note("activations", found.to_json())
+        lap("drawing and writing")
     note(network.notes)
     if as_json:
         return print_json({**found.to_json(), "notes": network.notes, "files": [str(path) for path in run.files]})
@@ -152,7 +158,7 @@ def _layer_patterns(
 ) -> None:
     """Makes and writes the patterns of a layer; an interruption loses only those in hand."""
     filters = parse_filters(options["filters"], layer.output_shape[-1] or 0, layer.path)
-    names = ("size", "steps", "step_size", "seed", "method", "batch_size")
+    names = ("size", "steps", "step_size", "seed", "method", "batch_size", "precision")
     settings = {name: options[name] for name in names}
     parts: list[FilterPatterns] = []
     try:
@@ -163,7 +169,9 @@ def _layer_patterns(
     finally:
         if parts:
             made.append(FilterPatterns.joined(parts))
+            lap("computing")
             made[-1].write(run)
+            lap("drawing and writing")
             run.note("patterns", [one.to_json() for one in made])
 
 
@@ -179,12 +187,14 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
             list(images),
             list(options["target"]) or None,
             progress=begin("heatmaps"),
-            **{name: options[name] for name in ("layer", "method", "score", "top", "batch_size")},
+            **{name: options[name] for name in ("layer", "method", "score", "top", "batch_size", "precision")},
         )
+        lap("computing")
         maps = found if isinstance(found, tuple) else (found,)
         for one in maps:
             one.write(run, strength=options["strength"], colormap=options["colormap"])
         run.note("heatmaps", [one.to_json() for one in maps])
+        lap("drawing and writing")
         run.note("notes", network.notes)
     note(network.notes)
     if as_json:

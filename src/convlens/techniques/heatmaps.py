@@ -207,9 +207,11 @@ def first_non_finite(network: Network, arrays: Sequence[np.ndarray]) -> str:
 
     layers = network.select("*")
     with network.reading(), network.computing("float32"):
-        for layer, output in zip(layers, recorded(network, layers)(*network.tensors(arrays)), strict=True):
-            if not np.isfinite(ops.convert_to_numpy(output)).all():
-                return layer.path
+        outputs = recorded(network, layers)(*network.tensors(arrays))
+    for layer, output in zip(layers, outputs, strict=True):
+        values: Any = ops.convert_to_numpy(output)
+        if not np.isfinite(values).all():
+            return layer.path
     return "the gradient"
 
 

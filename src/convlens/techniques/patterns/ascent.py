@@ -21,7 +21,7 @@ from convlens.techniques.patterns.selection import parse_filters
 from convlens.techniques.precision import precision_of
 
 EPSILON = 1e-5
-CACHE = 16 * 2**20  # bytes of a batch's layer outputs: on a CPU, a batch that stays in the caches is the fastest
+CACHE = 32 * 2**20  # bytes of a batch's layer outputs: on a CPU, a batch that stays in the caches is the fastest
 MOST_ON_CPU, MOST = 32, 256  # filters at once
 
 
