@@ -5,8 +5,8 @@ function explainLayer(path) {
   const made = seen(path);
   if (!made) return "";
   const alive = made.channels - made.dead.length;
-  const share = made.active > 0.6 ? "Most positions respond: nearly all of the photo is still in these maps."
-    : made.active > 0.25 ? "The maps keep what the layer looks for and drop the rest."
+  const share = made.active > 0.6 ? "Most positions respond."
+    : made.active > 0.25 ? "Each channel keeps what it looks for and drops the rest."
       : "Few positions respond: the maps say what is there, and hardly how it looks.";
   return `The maps of ${alive === made.channels ? `all ${made.channels}` : `${made.channels}`} channels of ${path}, ${
     chosen.scale === "channel" ? "each on its own brightness" : `all on one scale from ${digits(made.range[0])} to ${digits(made.range[1])}`}. ${share}`;
@@ -38,6 +38,7 @@ function drawStrip() {
     const share = made ? made.active : null;
     block.parentElement.style.setProperty("--a", share ?? 0);
     block.classList.toggle("unknown", share === null);
+    one("small", block.parentElement).hidden = block.offsetWidth < 17; // numbers would lie over each other
     one("small", block.parentElement).textContent = share === null ? "" : Math.round(share * 100);
     one(".hidden", block).textContent = `${block.title.replaceAll(" · ", ", ")}${share === null ? "" : `, ${percent(share)} active`}`;
   }
@@ -203,6 +204,7 @@ addEventListener("resize", () => {
   if (innerWidth === measuredAt) return;
   measuredAt = innerWidth;
   grids.forEach(measure);
+  drawStrip();
 });
 follow();
 if (panel && panel.hidden && wide.matches && grids[0]?.channels.length) show(grids[0].path, grids[0].channels[0], false);
