@@ -172,5 +172,5 @@ def test_weights_that_cannot_be_downloaded(name: str, monkeypatch: pytest.Monkey
 
 
 def test_unknown_names_are_answered_with_near_ones() -> None:
-    with pytest.raises(ModelError, match="torchvision has no network 'resnet19'.*resnet18"):
+    with pytest.raises(ModelError, match=r"torchvision has no network 'resnet19'.*resnet18"):
         convlens.load("torchvision:resnet19", weights="random")

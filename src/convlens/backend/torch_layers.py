@@ -45,7 +45,8 @@ def _convolution(layer: Any, channels: Any) -> Callable:
 
     def call(inputs: Any) -> Any:
         if inputs.dtype not in kept:
-            kernel, bias = keras.ops.convert_to_tensor(layer.kernel), None
+            kernel: Any = keras.ops.convert_to_tensor(layer.kernel)
+            bias: Any = None
             kernel = kernel if channels is None else kernel[..., channels]
             if layer.use_bias:
                 bias = keras.ops.convert_to_tensor(layer.bias)

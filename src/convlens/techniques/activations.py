@@ -59,7 +59,8 @@ def summarized(record: Callable) -> Callable:
 def _statistics(summary: np.ndarray, shape: tuple[int, ...]) -> list[LayerStatistics]:
     """For each image of a batch, from what `summarized` gives and the output's shape."""
     positions = int(np.prod(shape[1:-1]))
-    return [LayerStatistics.of_channels(*of_image, positions) for of_image in zip(*summary, strict=True)]
+    numbers = zip(*summary, strict=True)
+    return [LayerStatistics.of_channels(low, high, mean, active, positions) for low, high, mean, active in numbers]
 
 
 def activations(
