@@ -33,12 +33,13 @@ function drawPhoto() {
 }
 
 function drawStrip() {
+  const tight = all("[data-block]").some((block) => block.offsetWidth < 13); // numbers would lie over each other
   for (const block of all("[data-block]")) {
     const made = seen(block.dataset.block);
     const share = made ? made.active : null;
     block.parentElement.style.setProperty("--a", share ?? 0);
     block.classList.toggle("unknown", share === null);
-    one("small", block.parentElement).hidden = block.offsetWidth < 17; // numbers would lie over each other
+    one("small", block.parentElement).hidden = tight;
     one("small", block.parentElement).textContent = share === null ? "" : Math.round(share * 100);
     one(".hidden", block).textContent = `${block.title.replaceAll(" · ", ", ")}${share === null ? "" : `, ${percent(share)} active`}`;
   }
