@@ -51,7 +51,7 @@ def read_image(source: Any) -> Photo:
 
     Args:
         source: a path of any format that Pillow reads, or of a .npy array; a Pillow image; an array (height, width),
-            (height, width, channels) or, where the first axis is 1, 3 or 4 and the last is not, (channels, height,
+            (height, width, channels) or, where the first axis is 1, 3 or 4 and the shortest, (channels, height,
             width). Floats that do not exceed 1 are taken as 0-1, other arrays of up to 4 channels as 0-255, those of
             more channels as they are.
 
@@ -205,7 +205,7 @@ def _from_array(array: np.ndarray, name: str) -> Photo:
         )
     if array.ndim == 2:
         array = array[..., None]
-    elif array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
+    elif array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4) and array.shape[0] < min(array.shape[1:]):
         array = np.moveaxis(array, 0, -1)
     if array.shape[-1] not in (1, 3, 4):
         data = array.astype("float32")

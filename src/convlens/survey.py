@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from convlens import page
+from convlens.errors import OptionError
 from convlens.images import Photo
 from convlens.network.base import Network
 from convlens.network.feed import read_samples
@@ -159,7 +160,13 @@ class Survey:
         def make(name: str) -> None:
             wanted = range(min(PATTERNS, self.network.layer(layer).output_shape[-1] or 0))
             given = {"seed": self.seed, "batch_size": self.batch_size, "progress": self.begin(name)}
-            made = filter_patterns(self.network, layer, wanted, self.size, **given)
+            own = self.network.image_shape[:2]
+            try:
+                made = filter_patterns(self.network, layer, wanted, self.size, **given)
+            except OptionError:  # of the size
+                if None in own:
+                    raise
+                made = filter_patterns(self.network, layer, wanted, (own[0] or 1, own[1] or 1), **given)
             self.patterns.append(made.write_sprite(self.run))
             self.run.note("patterns", self.patterns)
 

@@ -1,6 +1,7 @@
 """The twin's network in every kind that Keras and PyTorch know, with the paths that its layers have there."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ class Kind:
     sample: Callable[[np.ndarray], Any] = lambda image: image
     tolerance: float = 1e-4
     exact: bool = True  # computes in float32
+    caller: Callable[[], AbstractContextManager[Any]] = nullcontext  # what the user's code is inside of
 
 
 def parts(**conv: Any) -> dict[str, Any]:

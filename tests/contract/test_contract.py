@@ -1,5 +1,6 @@
 """What must hold for every kind of network on every backend. KERAS_BACKEND picks the backend of a run."""
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,8 +16,10 @@ from tests.contract.kinds import KINDS, Kind
 
 
 @pytest.fixture(params=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    return KINDS[request.param]()
+def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
+    made = KINDS[request.param]()
+    with made.caller():
+        yield made
 
 
 def opened(kind: Kind) -> Any:

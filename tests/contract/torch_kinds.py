@@ -60,6 +60,8 @@ TORCH_KINDS: dict[str, Callable[[], Any]] = {
     "module shared relu": lambda: made(SharedReLU(inplace=True), {**PATHS, "two": "relu_one:1"}),
     "module frozen": frozen,
     "module data parallel": wrapped,
+    "module under no_grad": lambda: made(Plain(), caller=torch.no_grad),
+    "module under inference_mode": lambda: made(Plain(inplace=True), caller=torch.inference_mode),
     "module bfloat16": lambda: made(Plain().bfloat16(), tolerance=2e-2, exact=False),
     "module float16": lambda: made(Plain().half(), tolerance=3e-3, exact=False),
 }

@@ -44,10 +44,13 @@ def test_memory_is_flat_over_two_hundred_calls(view: str) -> None:
     net, look = network(), VIEWS[view]
     for _ in range(20):
         look(net)
-    before = resident()
-    for _ in range(200):
-        look(net)
-    assert resident() - before < 6  # MiB: outputs of one image kept a call would be 9
+    grown = []
+    for _ in range(3):  # what other tests left behind may be moved once; what is kept at each call grows every time
+        before = resident()
+        for _ in range(200):
+            look(net)
+        grown.append(resident() - before)
+    assert min(grown) < 6  # MiB: outputs of one image kept a call would be 9
 
 
 def test_batches_of_patterns_keep_to_the_budget() -> None:

@@ -85,17 +85,28 @@ def feed(network: Network, photos: Sequence[Photo], number: int | None = None) -
 
 
 def guess(network: Network, images: np.ndarray) -> Preprocessing:
-    """The usual preprocessing with which the network's predictions on these images are surest."""
-    source = "the guess with the surest predictions on the images given"
+    """The usual preprocessing with which the network's predictions on these images are surest, and not all the same."""
+    source = "the guess with the surest and most varied predictions on the images given"
     if len(network.inputs) > 1:
         return preprocessing("none", "nothing known", guessed=True)
-    sure: dict[str, float] = {}
+    score: dict[str, float] = {}
     for name, mode in MODES.items():
         if name in ("caffe", "torch") and images.shape[-1] != 3:
             continue
-        sure[name] = float(predictions(network, [np.ascontiguousarray(mode(images), "float32")]).max(-1).mean())
-    best = max(sure, key=lambda name: sure[name])
+        score[name] = _informed(predictions(network, [np.ascontiguousarray(mode(images), "float32")]))
+    best = max(score, key=lambda name: score[name])
     return preprocessing(best, source, guessed=True)
+
+
+def _informed(probabilities: np.ndarray) -> float:
+    """Entropy of the mean prediction, less twice the predictions' own: in the wrong range a network is sure of one
+    class whatever the image. Of a single image, it is only how sure the prediction is."""
+    shares = np.nan_to_num(probabilities / np.maximum(probabilities.sum(-1, keepdims=True), 1e-12))
+
+    def entropy(share: np.ndarray) -> np.ndarray:
+        return -(share * np.log(share + 1e-12)).sum(-1)
+
+    return float(entropy(shares.mean(0)) - 2 * entropy(shares).mean())
 
 
 def known_preprocessing(network: Network) -> Preprocessing:

@@ -37,3 +37,17 @@ def own_specs(model: Any, source: str, channels_first: bool) -> tuple[InputSpec,
         named = [(f"input_{number}", tuple(sides)[1:]) for number, sides in enumerate(shapes)]
     last = [(name, (*sides[1:], sides[0]) if channels_first and len(sides) == 3 else sides) for name, sides in named]
     return tuple(InputSpec(name, sides) for name, sides in last)
+
+
+def with_planes(specs: tuple[InputSpec, ...], convolves: bool) -> tuple[tuple[InputSpec, ...], frozenset[int]]:
+    """The inputs, and the numbers of those (height, width) that are grey images without an axis for channels.
+
+    Args:
+        convolves: whether the network has convolutions over two axes, without which they are sequences.
+    """
+    if not convolves or any(spec.is_image for spec in specs):
+        return specs, frozenset()
+    planes = frozenset(number for number, spec in enumerate(specs) if len(spec.shape) == 2 and None not in spec.shape)
+    return tuple(
+        InputSpec(spec.name, (*spec.shape, 1)) if number in planes else spec for number, spec in enumerate(specs)
+    ), planes

@@ -11,7 +11,7 @@ import numpy as np
 from convlens import backend
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
-from convlens.network.keras_inputs import given_specs, has_graph, own_specs
+from convlens.network.keras_inputs import given_specs, has_graph, own_specs, with_planes
 from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path
 
 PROBE = 224  # pixels, for models that take any size
@@ -98,7 +98,9 @@ class KerasNetwork(Network):
         self._by_path: dict[str, Any] = {}
         self._collect(model, "")
         self._first = any(getattr(layer, "data_format", None) == "channels_first" for layer in self._by_path.values())
-        self._specs = given_specs(input_shape) if input_shape else own_specs(model, source, self._first)
+        specs = given_specs(input_shape) if input_shape else own_specs(model, source, self._first)
+        convolves = any(self.describe(path)[1] == CONVOLUTION for path in self._by_path)
+        self._specs, self._planes = with_planes(specs, convolves)
         if not model.built:  # its weights must not be made inside a trace
             with self.reading():
                 self.forward(self.tensors(self.input_arrays(1)))
@@ -154,6 +156,11 @@ class KerasNetwork(Network):
             yield
 
     def run(self, inputs: Sequence[Any]) -> Any:
+        axis = 1 if self._first else -1
+        inputs = [
+            keras.ops.squeeze(tensor, axis) if number in self._planes else tensor
+            for number, tensor in enumerate(inputs)
+        ]
         with ExitStack() as stack:
             for layer in [self.model, *self._by_path.values()]:
                 if isinstance(layer, keras.Model):
@@ -252,7 +259,7 @@ def _narrow_convolution(layer: Any, channels: Any, inputs: Any) -> Any:
         return call(inputs)
     options = {name: getattr(layer, name) for name in ("padding", "data_format", "dilation_rate")}
     kernel = keras.ops.take(layer.kernel, channels, axis=-1)
-    outputs = keras.ops.conv(inputs, kernel, strides=list(layer.strides), **options)
+    outputs: Any = keras.ops.conv(inputs, kernel, strides=layer.strides, **options)
     if layer.use_bias:
         bias = keras.ops.take(layer.bias, channels, axis=0)
         outputs += bias if layer.data_format == "channels_last" else keras.ops.reshape(bias, (1, -1, 1, 1))

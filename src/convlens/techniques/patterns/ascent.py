@@ -21,6 +21,7 @@ from convlens.techniques.patterns.selection import parse_filters
 from convlens.techniques.precision import precision_of
 
 EPSILON = 1e-5
+STILL = 1e-4 * EPSILON  # smaller gradients move an image by less than 1e-4 grey levels a step
 CACHE = 32 * 2**20  # bytes of a batch's layer outputs: on a CPU, a batch that stays in the caches is the fastest
 MOST_ON_CPU, MOST = 32, 256  # filters at once
 
@@ -66,9 +67,9 @@ class Climbed:
     steepest: np.ndarray
 
     def status(self) -> list[str]:
-        """One word a filter; a filter whose gradient is zero stays where it is, whatever the number of steps."""
+        """One word a filter; a filter whose gradient is as good as zero stays where it is, however many the steps."""
         finite = np.isfinite(self.images).all(axis=(1, 2, 3)) & np.isfinite(self.end)
-        dead = (self.steepest == 0) | ((self.end == 0) & (self.start >= 0))
+        dead = (self.steepest < STILL) | ((self.end == 0) & (self.start >= 0))
         return [
             "non-finite" if not fine else "dead" if still else "ok" for fine, still in zip(finite, dead, strict=True)
         ]
