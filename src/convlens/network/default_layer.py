@@ -22,13 +22,16 @@ def find_default_layer(network: "Network", layers: list[LayerInfo]) -> str | Non
         the path of the layer that makes it, or None.
     """
     shapes = network.observe().shapes
-    for layer in reversed(_candidates(network, layers)):
-        path = layer.path
-        if np.prod(shapes[path][1:3]) == 1 or not _all_cross(network, path):
-            continue
-        if not network.prefix(path) or _matters(network, path):
-            return path
-    return None
+    crossed = (
+        layer.path
+        for layer in reversed(_candidates(network, layers))
+        if np.prod(shapes[layer.path][1:3]) > 1 and _all_cross(network, layer.path)
+    )
+    last = next(crossed, None)
+    if last is None or not network.prefix(last) or _matters(network, last):
+        return last
+    # where nothing at all matters, as with a head that starts as zeros, the last is as good as any
+    return next((path for path in crossed if _matters(network, path)), last)
 
 
 def _candidates(network: "Network", layers: list[LayerInfo]) -> list[LayerInfo]:
