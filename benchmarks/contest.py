@@ -40,7 +40,6 @@ class Contestant:
         paths = [str(ROOT / "src"), str(ROOT), *filter(None, [os.environ.get("CONVLENS_PEERS")])]
         env = {**os.environ, "KERAS_BACKEND": self.backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         env["PYTHONPATH"] = os.pathsep.join(paths)
-        env["OMP_WAIT_POLICY"] = "PASSIVE"  # a contestant that waits must not burn the processors of the next
         self.process = subprocess.Popen(
             [self.python, "-m", "benchmarks.worker"],
             stdin=subprocess.PIPE,

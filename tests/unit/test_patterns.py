@@ -30,7 +30,7 @@ def test_the_ascent_is_the_seeds_from_start_to_picture() -> None:
     weights = replace(twin.weights(), one_bias=np.full(4, 1500, "float32"))  # so that grey activates them
     network = conv_network(weights.one, weights.one_bias)
     patterns = convlens.filter_patterns(network, "conv", [2, 0], size=9, steps=5, seed=3, precision="float32")
-    images = start_images([2, 0], (9, 9), 3, seed=3)
+    images = start_images([2, 0], (9, 9), 3, 3, [0, 0])
     assert images.min() >= 128
     assert 147 < images.max() < 148  # uniform noise x 20 + 128
     one = np.maximum(twin.conv(images, weights.one, weights.one_bias), 0).mean((1, 2))
@@ -49,7 +49,7 @@ def test_the_activation_is_measured_in_float32_whatever_the_ascent_is_computed_i
     weights = replace(twin.weights(), one_bias=np.full(4, 1500, "float32"))
     network = conv_network(weights.one, weights.one_bias)
     patterns = convlens.filter_patterns(network, "conv", [2], size=9, steps=1, seed=3, precision="bfloat16")
-    images = start_images([2], (9, 9), 3, seed=3)
+    images = start_images([2], (9, 9), 3, 3, [0])
     expected = np.maximum(twin.conv(images, weights.one, weights.one_bias), 0).mean((1, 2))[0, 2]
     np.testing.assert_allclose(patterns.start, [expected], rtol=1e-5)
 
@@ -113,9 +113,9 @@ def test_networks_of_other_channels_than_three(channels: int) -> None:
 
 
 def test_a_filters_start_does_not_depend_on_its_company() -> None:
-    together, alone = start_images([1, 7, 9], (6, 5), 3, seed=2), start_images([7], (6, 5), 3, seed=2)
+    together, alone = start_images([1, 7, 9], (6, 5), 3, 2, [0] * 3), start_images([7], (6, 5), 3, 2, [0])
     np.testing.assert_array_equal(together[1], alone[0])
-    assert (start_images([7], (6, 5), 3, seed=3) != alone).any()
+    assert (start_images([7], (6, 5), 3, 3, [0]) != alone).any()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from convlens.techniques.precision import precision_of
 
 EPSILON = 1e-5
 STILL = 1e-4 * EPSILON  # smaller gradients move an image by less than 1e-4 grey levels a step
-CACHE = 32 * 2**20  # bytes of a batch's layer outputs: on a CPU, a batch that stays in the caches is the fastest
+CACHE = 64 * 2**20  # bytes of a batch's layer outputs: on a CPU, a batch that stays in the caches is the fastest
 MOST_ON_CPU, MOST = 32, 256  # filters at once
 
 
@@ -66,25 +67,34 @@ class Climbed:
     end: np.ndarray
     steepest: np.ndarray
 
+    @property
+    def still(self) -> np.ndarray:
+        """Where the gradient is as good as zero: that image stays where it is, however many the steps."""
+        return self.steepest < STILL
+
     def status(self) -> list[str]:
-        """One word a filter; a filter whose gradient is as good as zero stays where it is, however many the steps."""
+        """One word a filter."""
         finite = np.isfinite(self.images).all(axis=(1, 2, 3)) & np.isfinite(self.end)
-        dead = (self.steepest < STILL) | ((self.end == 0) & (self.start >= 0))
-        return [
-            "non-finite" if not fine else "dead" if still else "ok" for fine, still in zip(finite, dead, strict=True)
-        ]
+        dead = self.still | ((self.end == 0) & (self.start >= 0))
+        return ["non-finite" if not fine else "dead" if gone else "ok" for fine, gone in zip(finite, dead, strict=True)]
 
 
 def ascend(
-    network: Network, layer: LayerInfo, start: np.ndarray, filters: Sequence[int], pixels: Pixels, settings: Settings
+    network: Network,
+    layer: LayerInfo,
+    start: Callable[[np.ndarray], np.ndarray],
+    attempt: int,
+    filters: Sequence[int],
+    pixels: Pixels,
+    settings: Settings,
 ) -> Climbed:
     """Plain gradient ascent for one batch of filters: `settings.steps` steps with the normalized gradient.
 
     Args:
-        start: RGB 0-255, float32 (filters, height, width, channels).
+        start: gives RGB 0-255, float32 (filters, height, width, channels), for the numbers of the filters' attempts.
+        attempt: the first. A filter without a gradient there goes on to the next at once, so that steps are not taken
+            in vain.
     """
-    from keras import ops
-
     narrow = network.can_narrow(layer.path)
     key = (layer.path, narrow, settings.precision)
     climb = network.compiled(("ascent", *key), ascent_step(network, layer.path, narrow))
@@ -93,19 +103,31 @@ def ascend(
     others = network.input_arrays(len(filters))
     others.pop(network.image_input)
     sizes = (pixels.grey_level * settings.step_size).astype("float32")
-    images, directions, sizes, *others = network.tensors([pixels.enter(start), directions, sizes, *others])
-    first, steepest = _measured(network, layer, narrow, images, directions, *others), None
-    for _ in range(settings.steps):
-        images, _, slope = climb(images, directions, sizes, *others)
-        steepest = slope if steepest is None else steepest
-    last = _measured(network, layer, narrow, images, directions, *others)
-    return Climbed(*(np.array(ops.convert_to_numpy(part)) for part in (images, first, last, steepest)))
+    directions, sizes, *others = network.tensors([directions, sizes, *others])
+    attempts = np.full(len(filters), attempt)
+    while True:
+        (begin,) = network.tensors([pixels.enter(start(attempts))])
+        images, *measured = climb(begin, directions, sizes, *others)
+        first, steepest = _numpy(*measured)
+        again = (steepest < STILL) & (attempts < len(STARTS) - 1)
+        if not again.any():
+            break
+        attempts += again
+    for _ in range(settings.steps - 1 if (steepest >= STILL).any() else 0):
+        images, *_ = climb(images, directions, sizes, *others)
+    with network.computing("float32"):  # in which all values are measured, whatever the ascent is computed in
+        measure = network.compiled(("value", layer.path, narrow), value(network, layer.path, narrow))
+        last = measure(images, directions, *others)
+        if settings.precision != "float32":
+            (first,) = _numpy(measure(begin, directions, *others))
+    reached, end = _numpy(images, last)
+    return Climbed(reached, first, end, steepest)
 
 
-def _measured(network: Network, layer: LayerInfo, narrow: bool, *arguments: Any) -> Any:
-    """The filters' values on images, in float32 whatever the precision of the ascent."""
-    with network.computing("float32"):
-        return network.compiled(("value", layer.path, narrow), value(network, layer.path, narrow))(*arguments)
+def _numpy(*tensors: Any) -> list[np.ndarray]:
+    from keras import ops
+
+    return [np.array(ops.convert_to_numpy(tensor)) for tensor in tensors]
 
 
 METHODS: dict[str, Callable] = {"ascent": ascend}
@@ -187,14 +209,15 @@ def _climb(
             indices = [filters[row] for row in rows]
             # filled up: the same size always means the same rounding, and one trace
             filled = indices + indices[-1:] * (at_once - len(rows))
-            noise = start_images(filled, settings.sides, shape[-1], settings.seed, attempt)
-            part = METHODS[method](network, layer, noise, filled, pixels, settings)
+            start = partial(start_images, filled, settings.sides, shape[-1], settings.seed)
+            part = METHODS[method](network, layer, start, attempt, filled, pixels, settings)
             total.images[rows] = pixels.leave(part.images[: len(rows)])
             for name in ("start", "end", "steepest"):
                 getattr(total, name)[rows] = getattr(part, name)[: len(rows)]
             if progress and not attempt:
                 progress(at + len(rows), len(filters))
-        waiting = [row for row, word in enumerate(total.status()) if word == "dead"]
+        # no start gave those a gradient that are still; others lost it on their way
+        waiting = [row for row, word in enumerate(total.status()) if word == "dead" and not total.still[row]]
     return total
 
 

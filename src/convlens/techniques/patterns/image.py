@@ -29,15 +29,21 @@ class Pixels:
 
 
 def start_images(
-    filters: Sequence[int], size: tuple[int, int], channels: int, seed: int, attempt: int = 0
+    filters: Sequence[int], size: tuple[int, int], channels: int, seed: int, attempts: Sequence[int] | np.ndarray
 ) -> np.ndarray:
     """Starts of the ascent, RGB 0-255, float32 (filters, *size, channels); each filter's own, whatever runs beside it.
 
     The first is the seed's, fine noise on grey. A filter that it does not reach may see more in coarser noise of
     more contrast, which has the low frequencies of photos.
+
+    Args:
+        attempts: the place in STARTS, one a filter.
     """
-    grain, darkest, contrast = STARTS[attempt]
-    cells = [-(-side // grain) for side in size]
-    noise = np.stack([np.random.default_rng([seed, index, attempt]).random((*cells, channels)) for index in filters])
-    noise = noise.repeat(grain, 1).repeat(grain, 2)[:, : size[0], : size[1]]
-    return (noise * contrast + darkest).astype("float32")
+    starts = []
+    for index, attempt in zip(filters, attempts, strict=True):
+        grain, darkest, contrast = STARTS[attempt]
+        cells = [-(-side // grain) for side in size]
+        noise = np.random.default_rng([seed, index, int(attempt)]).random((*cells, channels))
+        noise = noise.repeat(grain, 0).repeat(grain, 1)[: size[0], : size[1]]
+        starts.append((noise * contrast + darkest).astype("float32"))
+    return np.stack(starts)
