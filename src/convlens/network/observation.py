@@ -23,6 +23,7 @@ class Observation:
         shapes: layer path -> output shape with the batch, in the order of the calls (inner layers first).
         same: layer path -> the number of the tensor it put out; equal numbers are the same tensor.
         passed: paths of layers that put out the tensor that they got.
+        overwritten: paths of layers whose tensor was changed in place later on.
         outputs: one number a network output, as in `same`; None if no layer put it out.
         units: sizes of the outputs' last axes, channels last.
     """
@@ -30,6 +31,7 @@ class Observation:
     shapes: dict[str, tuple[int, ...]]
     same: dict[str, int]
     passed: frozenset[str]
+    overwritten: frozenset[str]
     outputs: tuple[int | None, ...]
     units: tuple[int, ...]
 
@@ -46,7 +48,7 @@ class _Recorder:
         self.kept: list[tuple[Any, int]] = []
 
     def number(self, tensor: Any) -> int:
-        version = getattr(tensor, "_version", 0)  # PyTorch counts what is done to a tensor in place
+        version = _version(tensor)
         for place, (other, of) in enumerate(self.kept):
             if other is tensor and of == version:
                 return place
@@ -66,6 +68,15 @@ class _Recorder:
             if self.same[key] < known and any(part is parts[0] for part in tree.flatten(arguments)):
                 self.passed.add(key)
         return raw
+
+    def overwritten(self) -> frozenset[str]:
+        changed = {place for place, (tensor, version) in enumerate(self.kept) if _version(tensor) != version}
+        return frozenset(path for path, place in self.same.items() if place in changed)
+
+
+def _version(tensor: Any) -> int:
+    """PyTorch counts what is done to a tensor in place; nothing is with other frameworks."""
+    return getattr(tensor, "_version", 0)
 
 
 def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
@@ -98,7 +109,8 @@ def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
             f"{network.source} does not run on inputs of shape {', '.join(str(array.shape) for array in arrays)}: "
             + (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         ) from error
-    return Observation(recorder.shapes, recorder.same, frozenset(recorder.passed), tuple(outputs), tuple(units))
+    passed, overwritten = frozenset(recorder.passed), recorder.overwritten()
+    return Observation(recorder.shapes, recorder.same, passed, overwritten, tuple(outputs), tuple(units))
 
 
 def listed(network: "Network") -> list[LayerInfo]:

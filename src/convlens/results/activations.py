@@ -1,7 +1,8 @@
 """What layers made of images."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +42,9 @@ class LayerStatistics:
 
     @classmethod
     def of_channels(
-        cls, lowest: np.ndarray, highest: np.ndarray, means: np.ndarray, active: np.ndarray, positions: int
+        cls, blank: np.ndarray, highest: np.ndarray, means: np.ndarray, active: np.ndarray
     ) -> "LayerStatistics":
-        """From the lowest and highest value, the mean and the share of values above 0 of each channel, (channels,)."""
-        blank = highest == 0 if positions == 1 else highest == lowest
+        """From what each channel shows: if it is blank, its highest value, mean and share of values above 0."""
         dead = tuple(int(channel) for channel in np.flatnonzero(blank))
         mean = float(means.mean(dtype="float64"))
         return cls(float(active.mean(dtype="float64")), dead, mean, float(highest.max()), len(means))
@@ -63,8 +63,9 @@ def statistics(values: np.ndarray) -> LayerStatistics:
     positions where they are all equal.
     """
     flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
-    means = flat.mean(0, dtype="float64")
-    return LayerStatistics.of_channels(flat.min(0), flat.max(0), means, np.mean(flat > 0, axis=0), len(flat))
+    highest = flat.max(0)
+    blank = highest == (0 if len(flat) == 1 else flat.min(0))
+    return LayerStatistics.of_channels(blank, highest, flat.mean(0, dtype="float64"), np.mean(flat > 0, axis=0))
 
 
 def each_channel(values: np.ndarray) -> dict[str, list[float | None]]:
@@ -80,18 +81,38 @@ def each_channel(values: np.ndarray) -> dict[str, list[float | None]]:
     return {name: [float(f"{x:.4g}") if np.isfinite(x) else None for x in found] for name, found in measured.items()}
 
 
+class Fetched(Mapping[str, np.ndarray]):
+    """Arrays by name, each got when it is first asked for: of many layers, few may be looked at."""
+
+    def __init__(self, fetch: Mapping[str, Callable[[], np.ndarray]]) -> None:
+        self._waiting = dict(fetch)
+        self._here: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._here:
+            self._here[name] = self._waiting[name]()
+            self._waiting[name] = partial(self._here.__getitem__, name)  # lets go of what it came from
+        return self._here[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._waiting)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
 @dataclass(frozen=True, eq=False)
 class Activations(Mapping[str, np.ndarray]):
     """Outputs of layers: a mapping of layer paths to float32 (batch, height, width, channels).
 
     Attributes:
-        arrays: the same as a dict; (batch, …, features) for layers that are not spatial.
+        arrays: the same; (batch, …, features) for layers that are not spatial.
         photos: the images as they are shown.
         statistics: by layer path, one an image.
         provenance: model, preprocessing, versions.
     """
 
-    arrays: dict[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray]
     photos: tuple[Photo, ...]
     statistics: dict[str, tuple[LayerStatistics, ...]]
     provenance: dict[str, Any]

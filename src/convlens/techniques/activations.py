@@ -1,6 +1,7 @@
 """What each layer makes of an image."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from convlens.images import Photo
 from convlens.network.base import Network, StopForward
 from convlens.network.layers import LayerInfo
 from convlens.network.provenance import provenance
-from convlens.results.activations import Activations, LayerStatistics
+from convlens.results.activations import Activations, Fetched, LayerStatistics
 from convlens.techniques.batches import chunks, images_at_once
 
 
@@ -20,12 +21,14 @@ def recorded(network: Network, layers: Sequence[LayerInfo]) -> Callable:
     """
     from keras import ops
 
+    overwritten = network.observe().overwritten
+
     def record(*tensors: Any) -> list[Any]:
         kept: dict[str, Any] = {}
 
         def keep(path: str) -> Callable:
             def hook(tensor: Any) -> Any:
-                kept[path] = ops.copy(ops.cast(tensor, "float32"))  # a later layer may work in place
+                kept[path] = ops.cast(ops.copy(tensor) if path in overwritten else tensor, "float32")
                 if len(kept) == len(layers):
                     raise StopForward
                 return tensor
@@ -40,27 +43,41 @@ def recorded(network: Network, layers: Sequence[LayerInfo]) -> Callable:
 
 
 def summarized(record: Callable) -> Callable:
-    """A function as `recorded`, which gives with each output its channels' lowest and highest value, mean and share of
-    values above 0, (4, batch, channels): computed where the output is, as the host would take longer over it."""
+    """A function as `recorded`, which gives with each output its channels' highest value, mean and share of values
+    above 0, (3, batch, channels): computed where the output is, as the host would take longer over it."""
     from keras import ops
+
+    def along(reduce: Callable, output: Any) -> Any:
+        # one axis after the other: several times as fast as all at once on TensorFlow's CPU kernels
+        while len(output.shape) > 2:
+            output = reduce(output, axis=-2)
+        return output
 
     def run(*tensors: Any) -> list[tuple[Any, Any]]:
         found = []
         for output in record(*tensors):
-            flat = ops.reshape(output, (output.shape[0], -1, output.shape[-1] if len(output.shape) > 1 else 1))
-            active = ops.mean(ops.cast(flat > 0, "float32"), axis=1)
-            parts = [ops.min(flat, axis=1), ops.max(flat, axis=1), ops.mean(flat, axis=1), active]
-            found.append((output, ops.stack(parts)))
+            channels = ops.expand_dims(output, -1) if len(output.shape) == 1 else output
+            active = along(ops.mean, ops.cast(channels > 0, "float32"))
+            found.append((output, ops.stack([along(ops.max, channels), along(ops.mean, channels), active])))
         return found
 
     return run
 
 
-def _statistics(summary: np.ndarray, shape: tuple[int, ...]) -> list[LayerStatistics]:
-    """For each image of a batch, from what `summarized` gives and the output's shape."""
-    positions = int(np.prod(shape[1:-1]))
-    numbers = zip(*summary, strict=True)
-    return [LayerStatistics.of_channels(low, high, mean, active, positions) for low, high, mean, active in numbers]
+def _statistics(output: Any, summary: np.ndarray) -> list[LayerStatistics]:
+    """For each image of a batch, from what `summarized` gives."""
+    from keras import ops
+
+    highest, mean, active = summary
+    blank = (highest == 0) & (mean == 0)
+    if np.prod(output.shape[1:-1]) == 1:
+        blank = highest == 0
+    # the same value everywhere is the highest and the mean: only such channels need be looked at
+    elif len(alike := np.flatnonzero((np.isclose(highest, mean, rtol=1e-4) & ~blank).any(0))):
+        values = np.asarray(ops.convert_to_numpy(ops.take(output, alike, axis=-1)))
+        values = values.reshape(len(values), -1, len(alike))
+        blank[:, alike] |= values.max(1) == values.min(1)
+    return [LayerStatistics.of_channels(*row) for row in zip(blank, highest, mean, active, strict=True)]
 
 
 def activations(
@@ -91,17 +108,30 @@ def activations(
 
     chosen = network.select(layers)
     run = network.compiled(("activations", *(layer.path for layer in chosen)), summarized(recorded(network, chosen)))
-    parts: dict[str, list[np.ndarray]] = {layer.path: [] for layer in chosen}
+    parts: dict[str, list[Any]] = {layer.path: [] for layer in chosen}
     measured: dict[str, list[LayerStatistics]] = {layer.path: [] for layer in chosen}
     total, size = len(arrays[0]), batch_size or images_at_once(network, arrays)
     with network.reading():
         for chunk in chunks(total, size):
             outputs = run(*network.tensors([array[chunk] for array in arrays]))
             for layer, (output, summary) in zip(chosen, outputs, strict=True):
-                parts[layer.path].append(np.array(ops.convert_to_numpy(output)))
-                measured[layer.path] += _statistics(np.array(ops.convert_to_numpy(summary)), tuple(output.shape))
+                # what one batch makes fits the budget and may stay on the device until somebody asks for it
+                parts[layer.path].append(output if size >= total else _numpy(output))
+                measured[layer.path] += _statistics(output, np.array(ops.convert_to_numpy(summary)))
             if progress:
                 progress(chunk.stop, total)
-    values = {path: np.concatenate(some) if len(some) > 1 else some[0] for path, some in parts.items()}
     found = {path: tuple(each) for path, each in measured.items()}
-    return Activations(values, tuple(photos), found, provenance(network, technique="activations"))
+    fetch = {path: partial(_joined, some) for path, some in parts.items()}
+    return Activations(Fetched(fetch), tuple(photos), found, provenance(network, technique="activations"))
+
+
+def _numpy(tensor: Any) -> np.ndarray:
+    """Of a tensor that nobody else holds."""
+    from keras import ops
+
+    array = np.asarray(ops.convert_to_numpy(tensor))
+    return array if array.flags.writeable else array.copy()
+
+
+def _joined(parts: list[Any]) -> np.ndarray:
+    return _numpy(parts[0]) if len(parts) == 1 else np.concatenate(parts)
