@@ -8,8 +8,10 @@ import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,8 @@ from convlens.errors import OutputError
 MANIFEST = "manifest.json"
 LONGEST_NAME = 80
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+WRITERS = os.cpu_count() or 1
+WAITING = 2 * WRITERS  # files at most that wait to be written, as each holds its picture in memory
 COMPRESSION = 4  # of PNG: above it files hardly shrink and writing takes twice as long
 
 
@@ -55,7 +59,8 @@ class Run:
     """Collects what a run writes, as a context manager.
 
     Everything goes to a temporary folder beside the one wanted, which takes its place at the end. An interrupted
-    run keeps what was finished, and its manifest says so; after any other error nothing is left.
+    run keeps what was finished, and its manifest says so; after any other error nothing is left. Pictures and arrays
+    are encoded and written by threads, beside what is computed meanwhile.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Run:
         self.out = Path(out)
         self._overwrite = overwrite
         self._entries: list[dict[str, Any]] = []
+        self._waiting: deque[tuple[Future, dict[str, Any]]] = deque()
         self._status = "running"
         self._head = {"command": command, "provenance": provenance or {}}
         self._notes: dict[str, Any] = {}
@@ -79,6 +85,7 @@ class Run:
             raise OutputError(
                 f"cannot write to {self.out}: {error.strerror or error}; choose another folder"
             ) from error
+        self._pool = ThreadPoolExecutor(WRITERS)
         self._head["convlens"] = version("convlens")
         self._head["created"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return self
@@ -86,11 +93,20 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None or issubclass(kind, KeyboardInterrupt):
-            self._status = "complete" if kind is None else "interrupted"
+        late: BaseException | None = None
+        try:
+            self._settle()
+        except BaseException as failure:
+            late = failure
+        self._pool.shutdown()
+        why = type(late) if late and kind is None else kind
+        if why is None or issubclass(why, KeyboardInterrupt):
+            self._status = "complete" if why is None else "interrupted"
             self._put_in_place()
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
+        if late and kind is None:
+            raise late
 
     def _put_in_place(self) -> None:
         text = json.dumps(self.manifest(), indent=1, ensure_ascii=False, allow_nan=False)
@@ -118,6 +134,7 @@ class Run:
 
     def manifest(self) -> dict[str, Any]:
         """What the run is and holds, as JSON knows it."""
+        self._settle()
         whole = {**self._head, "status": self._status, "failures": self._failures}
         return plain({**whole, **self._notes, "files": self._entries})
 
@@ -131,47 +148,59 @@ class Run:
 
     def picture(self, name: str, image: Image.Image, **entry: Any) -> Path:
         """A PNG, under a name of safe parts joined by "/", with what the manifest should say of it; its final path."""
-        with self._file(name, entry) as file:
-            image.save(file, "PNG", compress_level=COMPRESSION)
-        return self.files[-1]
+        return self._write(name, entry, partial(image.save, format="PNG", compress_level=COMPRESSION))
 
     def web_picture(self, name: str, image: Image.Image, exact: bool, **entry: Any) -> str:
         """A WebP for a page: every pixel as it is, or a few times smaller and nearly so; its place in the folder."""
         options = {"lossless": True, "quality": 20, "method": 0} if exact else {"quality": 84, "method": 2}
-        with self._file(name, {"kind": "page", **entry}) as file:
-            image.save(file, "WEBP", **options)
+        self._write(name, {"kind": "page", **entry}, partial(image.save, format="WEBP", **options))
         return self._entries[-1]["path"]
 
     def array(self, name: str, **arrays: np.ndarray) -> Path:
         """An .npz of arrays; its final path."""
-        with self._file(name, {"kind": "arrays"}) as file:
-            np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
-        return self.files[-1]
+        return self._write(name, {"kind": "arrays"}, lambda file: np.savez_compressed(file, **arrays))  # pyright: ignore[reportArgumentType]
 
     def write_text(self, name: str, text: str, **entry: Any) -> Path:
         """A text in UTF-8; its final path."""
-        with self._file(name, entry) as file:
-            file.write(text.encode("utf-8"))
-        return self.files[-1]
+        return self._write(name, entry, lambda file: file.write(text.encode("utf-8")))
 
-    @contextmanager
-    def _file(self, name: str, entry: dict[str, Any]) -> Iterator[IO[bytes]]:
-        """A file to write, which gets its name and its place in the manifest once it is whole."""
+    def _write(self, name: str, entry: dict[str, Any], save: Callable[[IO[bytes]], Any]) -> Path:
+        """Has a file written by a thread; it gets its name once it is whole."""
         path = self.folder.joinpath(*(safe_name(part) for part in name.split("/")))
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        try:
-            with part.open("wb") as file:
-                yield file
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-        self._entries.append({"path": path.relative_to(self.folder).as_posix(), **entry})
+        self._settle(WAITING - 1)
+        entry = {"path": path.relative_to(self.folder).as_posix(), **entry}
+        self._waiting.append((self._pool.submit(_save, path, save), entry))
+        self._entries.append(entry)
+        return self.files[-1]
+
+    def _settle(self, left: int = 0) -> None:
+        """Waits until at most so many files are still to be written; raises the first error of those that were."""
+        failed: BaseException | None = None
+        while len(self._waiting) > left:
+            future, entry = self._waiting[0]
+            wait([future])
+            self._waiting.popleft()
+            if error := future.exception():
+                self._entries = [other for other in self._entries if other is not entry]
+                failed = failed or error
+        if failed:
+            raise failed
 
     @property
     def files(self) -> list[Path]:
         """The files written, where they are at the end."""
         return [self.out / entry["path"] for entry in self._entries]
+
+
+def _save(path: Path, save: Callable[[IO[bytes]], Any]) -> None:
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            save(file)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def check_free(out: Path, overwrite: bool) -> None:

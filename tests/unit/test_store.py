@@ -178,3 +178,25 @@ def test_names_are_safe_on_every_system_and_keep_apart() -> None:
 def test_plain_knows_every_number() -> None:
     given = {1: np.float32(0.5), "b": np.bool_(True), "c": [np.nan, np.float64(-np.inf)], "p": Path("x/y"), "s": {3}}
     assert plain(given) == {"1": 0.5, "b": True, "c": [None, None], "p": str(Path("x/y")), "s": [3]}
+
+
+def test_a_file_that_cannot_be_written_fails_the_run_though_a_thread_writes_it(tmp_path: Path) -> None:
+    class Full(Image.Image):
+        def save(self, fp, format=None, **params) -> None:
+            fp.write(b"half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"), Run(tmp_path / "out", "filters") as run:
+        run.picture("one.png", red())
+        run.picture("two.png", Full())
+    assert everything(tmp_path) == set()
+
+
+def test_many_pictures_keep_their_order_in_the_manifest(tmp_path: Path) -> None:
+    sides = [900 - 20 * place for place in range(40)]  # the later ones are written faster
+    with Run(tmp_path / "out", "filters") as run:
+        for side in sides:
+            run.picture(f"{side}.png", red(side), side=side)
+        assert [entry["side"] for entry in run.manifest()["files"]] == sides
+        assert all(path.stat().st_size for path in run.folder.glob("*.png"))  # all are there once it is asked for
+    assert len(everything(tmp_path / "out")) == len(sides) + 1

@@ -150,13 +150,13 @@ class Activations(Mapping[str, np.ndarray]):
         """Pictures and raw values into a run's folder, a folder an image."""
         for index, photo in enumerate(self.photos):
             home = f"activations/{safe_name(photo.name)}"
+            named = {layer.replace("/", "__"): values[index] for layer, values in self.arrays.items()}
+            run.array(f"{home}/values.npz", **named)  # first, as it takes longest to write
             for layer in self.arrays:
                 picture = self.picture(layer, index, scale, columns, colormap)
                 caption = f"{layer} on {photo.name}: {self.statistics[layer][index]}"
                 entry = {"layer": layer, "photo": photo.name, "caption": caption, "scale": scale}
                 run.picture(f"{home}/{safe_name(layer)}.png", picture, view="activations", page=True, **entry)
-            named = {layer.replace("/", "__"): values[index] for layer, values in self.arrays.items()}
-            run.array(f"{home}/values.npz", **named)
 
     def write_sprites(self, run: Run, colormap: str = "viridis") -> dict[str, list[dict[str, Any]]]:
         """Sheets of all channels into a run's folder, for a page.
