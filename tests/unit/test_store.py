@@ -186,9 +186,13 @@ def test_a_file_that_cannot_be_written_fails_the_run_though_a_thread_writes_it(t
             fp.write(b"half")
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left"), Run(tmp_path / "out", "filters") as run:
-        run.picture("one.png", red())
-        run.picture("two.png", Full())
+    def write() -> None:
+        with Run(tmp_path / "out", "filters") as run:
+            run.picture("one.png", red())
+            run.picture("two.png", Full())
+
+    with pytest.raises(OSError, match="No space left"):
+        write()
     assert everything(tmp_path) == set()
 
 
