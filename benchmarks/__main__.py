@@ -1,4 +1,4 @@
-"""python -m benchmarks: how fast convlens is, as a table of ratios with spread, and as JSON."""
+"""python -m benchmarks: how fast convlens is, as tables of ratios with spread, as JSON and in pictures."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contest import Contestant, hold
+from benchmarks.figures import cost, montage
 from benchmarks.tables import table
 from benchmarks.tasks import TASKS, Task
 
@@ -19,9 +20,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the first task alone, in under three minutes")
     parser.add_argument("--tasks", nargs="*", choices=list(TASKS), help="by name; all by default")
     parser.add_argument("--rounds", type=int, help="of A B A B")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks-out"), help="folder")
     options = parser.parse_args()
     names = ["patterns-quick"] if options.quick else options.tasks or [name for name in TASKS if "quick" not in name]
+    options.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {"machine": _machine(), "weights": "random, seeded", "tasks": {}}
     for name in names:
         task: Task = TASKS[name]()
@@ -30,7 +32,11 @@ def main() -> None:
         hold(contestants, options.rounds or task.rounds)
         print(table(task), f"({time.perf_counter() - begin:.0f} s)\n", flush=True)
         found["tasks"][name] = {"title": task.title, "contestants": [one.to_json() for one in contestants]}
-        options.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        (options.out / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        if task.varied:
+            cost(task, options.out / f"{name}.png")
+        else:
+            montage(task, options.out / f"{name}.png")
     print(f"written to {options.out}")
 
 

@@ -5,12 +5,16 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).parents[1]
+SHOWN = 8  # pictures of each contestant in the montage
 
 
 @dataclass
@@ -31,6 +35,7 @@ class Contestant:
     precision: str = "float32"
     rates: list[float] = field(default_factory=list)
     error: str | None = None
+    seen: Any = None
     first: float = 0.0
     peak_mib: float = 0.0
     notes: dict[str, Any] = field(default_factory=dict)
@@ -73,7 +78,12 @@ class Contestant:
             self.notes = {key: answer[key] for key in answer.keys() - {"units", "seconds", "peak_mib"}}
 
     def stop(self) -> None:
-        """Ends the process."""
+        """Asks for the pictures it made, and ends the process."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "seen.npy"
+            if self.error is None and self._ask({"do": "draw", "path": str(path)}):
+                seen = np.load(path, allow_pickle=True)
+                self.seen = seen if seen.ndim > 2 else None
         assert self.process.stdin
         self.process.stdin.close()
         self.process.wait(timeout=60)

@@ -1,5 +1,7 @@
 """What is measured: who takes part in what."""
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,8 @@ class Task:
         contestants: the last one is the baseline of the ratios.
         limits: measured in the same rounds.
         rounds: of A B A B.
+        varied: what differs between the contestants' tasks, where its cost is to be plotted; `axis` in words.
+        counted: what of a task says how many units a call makes.
     """
 
     title: str
@@ -25,6 +29,9 @@ class Task:
     contestants: Sequence[Contestant]
     limits: Sequence[Contestant]
     rounds: int = 3
+    varied: str = ""
+    axis: str = ""
+    counted: str = ""
 
 
 def limits() -> list[Contestant]:
@@ -98,6 +105,25 @@ def linear() -> Task:
     return Task("patterns: VGG16 block4_conv1, 4 steps, 512 filters against 64", "filters", contestants, [])
 
 
+def cost(varied: str, values: Sequence[int], axis: str) -> Task:
+    """How long a call takes as the number of filters or the images' size grows: patterns of 10 steps."""
+    task = {"view": "patterns", "layer": "block3_conv1", "filters": 16, "size": 64, "steps": 10}
+    contestants = [convlens(f"{axis}: {value}", {**task, varied: value}, "bfloat16") for value in values]
+    title = f"cost against {axis}: VGG16 block3_conv1, 16 filters at 64x64, 10 steps unless varied"
+    return Task(title, "filters", contestants, [], varied=varied, axis=axis, counted="filters")
+
+
+def cost_of_batches() -> Task:
+    """How long a call for heatmaps takes as the number of images grows."""
+    axis = "images"
+    contestants = [
+        convlens(f"{axis}: {batch}", {"view": "heatmaps", "batch": batch, "size": 224}, "float32")
+        for batch in (1, 4, 8, 16)
+    ]
+    title = "cost against images: Grad-CAM of VGG16 at 224x224 in one batch, float32"
+    return Task(title, "images", contestants, [], varied="batch", axis=axis, counted="batch")
+
+
 def heatmaps() -> Task:
     """Grad-CAM on TensorFlow against a compiled forward pass."""
     task = {"view": "heatmaps", "batch": 16, "size": 224}
@@ -113,6 +139,8 @@ def heatmaps() -> Task:
 def torch_heatmaps() -> Task:
     """Grad-CAM on PyTorch against captum, torch-cam, pytorch-grad-cam and a forward pass."""
     task = {"view": "heatmaps", "batch": 16, "size": 224, "model": "torch"}
+    # one environment for all of them: a newer PyTorch alone would decide the contest
+    python = os.environ.get("CONVLENS_TORCH_PYTHON", sys.executable)
     peers = [Contestant(name, "torch_tools", {**task, "tool": name}, "torch") for name in TORCH_PEERS]
     contestants = [
         convlens("convlens, bfloat16", task, "bfloat16", backend="torch"),
@@ -120,6 +148,8 @@ def torch_heatmaps() -> Task:
         *peers,
         Contestant("forward pass, float32", "forward_pass", {**task, "framework": "torch"}, "torch"),
     ]
+    for one in contestants:
+        one.python = python
     return Task("Grad-CAM on PyTorch: VGG16, 224x224, batch 16 (random weights)", "images", contestants, [])
 
 
@@ -141,6 +171,9 @@ TASKS: dict[str, Callable[[], Task]] = {
     "patterns-block5": lambda: patterns("block5_conv3", filters=16),
     "backends": backends,
     "linear": linear,
+    "cost-filters": lambda: cost("filters", (1, 16, 32, 64, 128, 256), "number of filters"),
+    "cost-size": lambda: cost("size", (32, 64, 96, 128, 192), "pixels a side"),
+    "cost-batch": cost_of_batches,
     "heatmaps": heatmaps,
     "heatmaps-torch": torch_heatmaps,
     "activations": activations,

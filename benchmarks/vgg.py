@@ -86,3 +86,9 @@ def flop(layer: str, size: int, last_channels: int | None = None) -> float:
         if name == layer:
             return total
     raise ValueError(f"no convolution {layer!r} in VGG16")
+
+
+def displayed(image: np.ndarray) -> np.ndarray:
+    """An ascent's image as the book chapter shows it: contrast 0.1 around mid-grey, uint8."""
+    image = (image - image.mean()) / (image.std() + 1e-5) * 0.1 + 0.5
+    return (np.clip(image, 0, 1) * 255).astype("uint8")

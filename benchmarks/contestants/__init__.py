@@ -1,1 +1,4 @@
-"""One module a contestant; each has `prepare(task) -> run`, and `run() -> {"units": how much was done}` is timed."""
+"""One module a contestant: `prepare(task)` gives `run`, whose calls are timed.
+
+A run gives {"units": how much was done}, and under "seen" pictures or maps for the montage.
+"""

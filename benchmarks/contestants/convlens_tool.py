@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contest import SHOWN
 
-def prepare(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+
+def prepare(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """One of the three views; the task says which."""
     return {"patterns": _patterns, "heatmaps": _heatmaps, "activations": _activations}[task["view"]](task)
 
@@ -20,16 +22,17 @@ def _network(task: dict[str, Any], top: bool) -> Any:
     return convlens.load(model, preprocess="caffe", **shape)
 
 
-def _patterns(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+def _patterns(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     import convlens
 
     network, options = _network(task, top=False), task.get("options", {})
 
-    def run() -> dict[str, float]:
+    def run() -> dict[str, Any]:
         found = convlens.filter_patterns(
             network, task["layer"], range(task["filters"]), task["size"], steps=task["steps"], **options
         )
-        return {"units": len(found.filters), "dead": sum(word != "ok" for word in found.status)}
+        dead = sum(word != "ok" for word in found.status)
+        return {"units": len(found.filters), "dead": dead, "seen": found.images[:SHOWN]}
 
     return run
 
@@ -39,24 +42,24 @@ def _images(task: dict[str, Any]) -> list[np.ndarray]:
     return list(np.random.default_rng(0).integers(0, 256, shape, "uint8"))
 
 
-def _heatmaps(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+def _heatmaps(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     import convlens
 
     network, images, options = _network(task, top=True), _images(task), task.get("options", {})
 
-    def run() -> dict[str, float]:
+    def run() -> dict[str, Any]:
         found = convlens.heatmap(network, images, 386, "block5_conv3", batch_size=task["batch"], **options)
-        return {"units": len(found.values)}
+        return {"units": len(found.values), "seen": found.values[:SHOWN]}
 
     return run
 
 
-def _activations(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+def _activations(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     import convlens
 
     network, images = _network(task, top=False), _images(task)
 
-    def run() -> dict[str, float]:
+    def run() -> dict[str, Any]:
         found = convlens.activations(network, images, batch_size=task["batch"])
         return {"units": len(images), "layers": len(found)}
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 
-def prepare(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
+def prepare(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Filter patterns; the task says layer, size, steps, and how many filters (few: cost is linear here)."""
     import keras
     import tensorflow as tf
 
-    from benchmarks.vgg import keras_model
+    from benchmarks.vgg import displayed, keras_model
 
     model = keras_model()
     features = keras.Model(model.inputs, model.get_layer(task["layer"]).output)
@@ -26,16 +26,10 @@ def prepare(task: dict[str, Any]) -> Callable[[], dict[str, float]]:
                 loss = tf.reduce_mean(features(image)[:, :, :, index])
             grads = tape.gradient(loss, image)
             image += grads / (tf.sqrt(tf.reduce_mean(tf.square(grads))) + 1e-5)
-        return _displayed(image[0].numpy())
+        return displayed(image[0].numpy())
 
-    def run() -> dict[str, float]:
-        for index in range(task["filters"]):
-            pattern(index)
-        return {"units": task["filters"]}
+    def run() -> dict[str, Any]:
+        made = [pattern(index) for index in range(task["filters"])]
+        return {"units": task["filters"], "seen": np.stack(made)}
 
     return run
-
-
-def _displayed(image: np.ndarray) -> np.ndarray:
-    image = (image - image.mean()) / (image.std() + 1e-5) * 0.1 + 0.5
-    return (np.clip(image, 0, 1) * 255).astype("uint8")
