@@ -17,7 +17,7 @@ def montage(task: Task, path: Path) -> None:
     rows = [one for one in task.contestants if one.seen is not None]
     if not rows:
         return
-    figure, axes = pyplot.subplots(len(rows), SHOWN, figsize=(1.4 * SHOWN, 1.7 * len(rows)), squeeze=False)
+    figure, axes = pyplot.subplots(len(rows), SHOWN, figsize=(1.4 * SHOWN, 2.0 * len(rows)), squeeze=False)
     for line, one in zip(axes, rows, strict=True):
         for place, axis in enumerate(line):
             axis.axis("off")

@@ -82,7 +82,7 @@ def convlens(
 
 def backends() -> Task:
     """The same patterns of a Keras model on the three backends, and of a plain PyTorch module."""
-    task = {"view": "patterns", "layer": "block3_conv1", "filters": 8, "size": 64, "steps": 20}
+    task = {"view": "patterns", "layer": "block3_conv1", "filters": 32, "size": 64, "steps": 20}
     least = pattern_flop("block3_conv1", 64, 20, 1)
     contestants = [
         convlens(f"{name}, {precision}", {**task, "model": model}, precision, least, backend)
@@ -95,7 +95,7 @@ def backends() -> Task:
         )
         if (backend, precision) != ("jax", "bfloat16")
     ]
-    return Task("patterns on the backends: VGG16 block3_conv1, 8 filters, 20 steps", "filters", contestants, limits())
+    return Task("patterns on the backends: VGG16 block3_conv1, 32 filters, 20 steps", "filters", contestants, limits())
 
 
 def linear() -> Task:

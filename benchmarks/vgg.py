@@ -92,3 +92,14 @@ def displayed(image: np.ndarray) -> np.ndarray:
     """An ascent's image as the book chapter shows it: contrast 0.1 around mid-grey, uint8."""
     image = (image - image.mean()) / (image.std() + 1e-5) * 0.1 + 0.5
     return (np.clip(image, 0, 1) * 255).astype("uint8")
+
+
+def photos(task: dict[str, Any]) -> np.ndarray:
+    """What all contestants look at: noise, uint8 (batch, size, size, 3), RGB."""
+    shape = (task["batch"], task["size"], task["size"], 3)
+    return np.random.default_rng(0).integers(0, 256, shape, "uint8")
+
+
+def inputs(task: dict[str, Any]) -> np.ndarray:
+    """The same as VGG16 takes it: BGR less the mean of ImageNet, float32."""
+    return photos(task)[..., ::-1].astype("float32") - np.array([103.939, 116.779, 123.68], "float32")

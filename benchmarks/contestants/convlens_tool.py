@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from benchmarks.contest import SHOWN
 
 
@@ -37,18 +35,15 @@ def _patterns(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     return run
 
 
-def _images(task: dict[str, Any]) -> list[np.ndarray]:
-    shape = (task["batch"], task["size"], task["size"], 3)
-    return list(np.random.default_rng(0).integers(0, 256, shape, "uint8"))
-
-
 def _heatmaps(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     import convlens
+    from benchmarks.vgg import photos
 
-    network, images, options = _network(task, top=True), _images(task), task.get("options", {})
+    layer = "block5_conv3_relu" if task.get("model") == "torch" else "block5_conv3"  # after the ReLU, as the peers
+    network, images, options = _network(task, top=True), list(photos(task)), task.get("options", {})
 
     def run() -> dict[str, Any]:
-        found = convlens.heatmap(network, images, 386, "block5_conv3", batch_size=task["batch"], **options)
+        found = convlens.heatmap(network, images, 386, layer, batch_size=task["batch"], **options)
         return {"units": len(found.values), "seen": found.values[:SHOWN]}
 
     return run
@@ -56,8 +51,9 @@ def _heatmaps(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
 def _activations(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     import convlens
+    from benchmarks.vgg import photos
 
-    network, images = _network(task, top=False), _images(task)
+    network, images = _network(task, top=False), list(photos(task))
 
     def run() -> dict[str, Any]:
         found = convlens.activations(network, images, batch_size=task["batch"])

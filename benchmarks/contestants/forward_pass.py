@@ -8,8 +8,9 @@ import numpy as np
 
 def prepare(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """With its classifier for heatmaps, up to the last pooling for activations; on PyTorch channels last."""
-    shape = (task["batch"], task["size"], task["size"], 3)
-    images = np.random.default_rng(0).integers(0, 256, shape).astype("float32") - 120
+    from benchmarks.vgg import inputs
+
+    images = inputs(task)
     run = (_torch if task["framework"] == "torch" else _tensorflow)(task["view"] == "heatmaps", images)
 
     def timed() -> dict[str, Any]:

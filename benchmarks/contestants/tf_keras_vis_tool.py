@@ -48,11 +48,10 @@ def _heatmaps(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
     from tf_keras_vis.utils.scores import CategoricalScore
 
-    from benchmarks.vgg import keras_model
+    from benchmarks.vgg import inputs, keras_model
 
     explain = Gradcam(keras_model(top=True), ReplaceToLinear(), clone=False)
-    shape = (task["batch"], task["size"], task["size"], 3)
-    images = np.random.default_rng(0).integers(0, 256, shape).astype("float32") - 120
+    images = inputs(task)
 
     def run() -> dict[str, Any]:
         maps = explain(CategoricalScore([386] * len(images)), images, penultimate_layer="block5_conv3")

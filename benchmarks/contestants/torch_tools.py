@@ -12,11 +12,10 @@ def prepare(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """The task says which tool."""
     import torch
 
-    from benchmarks.vgg import torch_model
+    from benchmarks.vgg import inputs, torch_model
 
     model = torch_model(top=True).to(memory_format=torch.channels_last)
-    shape = (task["batch"], task["size"], task["size"], 3)
-    images = np.random.default_rng(0).integers(0, 256, shape).astype("float32") - 120
+    images = inputs(task)
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
     explain = {"captum": _captum, "torch-cam": _torch_cam, "pytorch-grad-cam": _grad_cam}[task["tool"]](model)
 
@@ -31,7 +30,7 @@ def _captum(model: Any) -> Callable[[Any], Any]:
     from captum.attr import LayerGradCam
 
     tool = LayerGradCam(model, model.block5_conv3_relu)
-    return lambda images: tool.attribute(images, target=386).detach().numpy()
+    return lambda images: tool.attribute(images, target=386, relu_attributions=True).detach().numpy()
 
 
 def _torch_cam(model: Any) -> Callable[[Any], Any]:
