@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
+PAUSE = 1.0  # seconds, in which the threads of the one before go to sleep
 SHOWN = 8  # pictures of each contestant in the montage
 
 
@@ -100,6 +102,7 @@ def hold(contestants: Sequence[Contestant], rounds: int) -> None:
         one.start()
     for _ in range(rounds):
         for one in contestants:
+            time.sleep(PAUSE)
             one.time_once()
     for one in contestants:
         one.stop()
