@@ -109,7 +109,7 @@ def cost(varied: str, values: Sequence[int], axis: str) -> Task:
     """How long a call takes as the number of filters or the images' size grows: patterns of 10 steps."""
     task = {"view": "patterns", "layer": "block3_conv1", "filters": 16, "size": 64, "steps": 10}
     contestants = [convlens(f"{axis}: {value}", {**task, varied: value}, "bfloat16") for value in values]
-    title = f"cost against {axis}: VGG16 block3_conv1, 16 filters at 64x64, 10 steps unless varied"
+    title = f"cost against {axis}: VGG16 block3_conv1, 10 steps"
     return Task(title, "filters", contestants, [], varied=varied, axis=axis, counted="filters")
 
 
@@ -120,7 +120,7 @@ def cost_of_batches() -> Task:
         convlens(f"{axis}: {batch}", {"view": "heatmaps", "batch": batch, "size": 224}, "float32")
         for batch in (1, 4, 8, 16)
     ]
-    title = "cost against images: Grad-CAM of VGG16 at 224x224 in one batch, float32"
+    title = "cost against images: Grad-CAM of VGG16 at 224x224"
     return Task(title, "images", contestants, [], varied="batch", axis=axis, counted="batch")
 
 
