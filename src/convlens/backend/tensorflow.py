@@ -8,18 +8,11 @@ import tensorflow as tf
 
 from convlens.backend.processor import has_bfloat16
 from convlens.backend.shapes import by_shape
+from convlens.backend.tensorflow_gradients import graph_gradients
 
 
 def gradients(fn: Callable) -> Callable:
-    def with_gradients(x, *arguments):
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(x)
-            scores, rest = fn(x, *arguments)
-            parts = tf.unstack(scores)
-        none = tf.UnconnectedGradients.ZERO
-        return scores, rest, tf.stack([tape.gradient(part, x, unconnected_gradients=none) for part in parts])
-
-    return with_gradients
+    return lambda x, *arguments: graph_gradients(fn, x, arguments)
 
 
 def compiled(fn: Callable, variables: Any = ()) -> Callable:

@@ -31,7 +31,7 @@ def ascent_step(network: Network, layer: str, narrow: bool = False) -> Callable:
     """One step: (images, directions, steps, *others) -> (images, values before it, largest gradients).
 
     The gradient of each image is divided by (its root mean square + 1e-5), and `steps` of it (a step size a
-    channel) are added. `narrow` is as in `objective`.
+    channel, or a value) are added. `narrow` is as in `objective`.
     """
     from keras import ops
 
@@ -39,9 +39,9 @@ def ascent_step(network: Network, layer: str, narrow: bool = False) -> Callable:
 
     def step(images: Any, directions: Any, steps: Any, *others: Any) -> tuple[Any, Any, Any]:
         _, values, grads = climb(images, directions, *others)
-        slope = grads[0]
-        size = ops.sqrt(ops.mean(ops.square(slope), axis=(1, 2, 3), keepdims=True)) + EPSILON
-        return images + steps * (slope / size), values, ops.max(ops.abs(slope), axis=(1, 2, 3))
+        slope, squares = grads[0], ops.square(grads[0])
+        size = ops.sqrt(ops.mean(squares, axis=(1, 2, 3), keepdims=True)) + EPSILON
+        return images + steps * (slope / size), values, ops.sqrt(ops.max(squares, axis=(1, 2, 3)))
 
     return step
 
@@ -60,7 +60,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Climbed:
-    """What one batch of filters came to: images in input units, values before and after, the first gradients' size."""
+    """What one batch of filters came to: images in input units, values before and after (the latter in float32,
+    whatever the ascent is computed in), the first gradients' size."""
 
     images: np.ndarray
     start: np.ndarray
@@ -102,26 +103,55 @@ def ascend(
     directions = chosen if narrow else np.eye(layer.output_shape[-1] or 1, dtype="float32")[chosen]
     others = network.input_arrays(len(filters))
     others.pop(network.image_input)
-    sizes = (pixels.grey_level * settings.step_size).astype("float32")
-    directions, sizes, *others = network.tensors([directions, sizes, *others])
-    attempts = np.full(len(filters), attempt)
-    while True:
-        (begin,) = network.tensors([pixels.enter(start(attempts))])
-        images, *measured = climb(begin, directions, sizes, *others)
-        first, steepest = _numpy(*measured)
-        again = (steepest < STILL) & (attempts < len(STARTS) - 1)
-        if not again.any():
-            break
-        attempts += again
-    for _ in range(settings.steps - 1 if (steepest >= STILL).any() else 0):
-        images, *_ = climb(images, directions, sizes, *others)
-    with network.computing("float32"):  # in which all values are measured, whatever the ascent is computed in
+    # as large as an image: TensorFlow is slow at repeating a few values over the last axis
+    sizes = np.broadcast_to(pixels.grey_level * settings.step_size, (*settings.sides, len(pixels.offset)))
+    directions, sizes, *others = network.tensors([directions, sizes.astype("float32"), *others])
+
+    def begin(attempts: np.ndarray) -> np.ndarray:
+        return pixels.enter(start(attempts))
+
+    reached, first, steepest = _climb_all(
+        lambda images: climb(images, directions, sizes, *others),
+        network,
+        begin,
+        np.full(len(filters), attempt),
+        settings.steps,
+    )
+    with network.computing("float32"):
         measure = network.compiled(("value", layer.path, narrow), value(network, layer.path, narrow))
-        last = measure(images, directions, *others)
-        if settings.precision != "float32":
-            (first,) = _numpy(measure(begin, directions, *others))
-    reached, end = _numpy(images, last)
+        (end,) = _numpy(measure(*network.tensors([reached]), directions, *others))
     return Climbed(reached, first, end, steepest)
+
+
+def _climb_all(
+    climb: Callable, network: Network, begin: Callable, attempts: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images after so many steps each, and values and largest gradients at the first of them.
+
+    A filter without a gradient goes on to its next start while the others climb, and makes up for it at the end.
+    """
+    reached = begin(attempts)
+    (images,) = network.tensors([reached])
+    first, steepest = (np.zeros(len(reached), "float32") for _ in range(2))
+    late, live, taken = np.zeros(len(reached), int), np.ones(len(reached), bool), 0
+    while (taken < (steps + late)[live]).any():
+        images, *measured = climb(images)
+        taken += 1
+        fresh = live & (late == taken - 1)
+        if fresh.any():
+            values, slopes = _numpy(*measured)
+            first[fresh], steepest[fresh] = values[fresh], slopes[fresh]
+            still = fresh & (slopes < STILL)
+            live &= ~(still & (attempts == len(STARTS) - 1))
+            again = still & live
+            if again.any():
+                attempts, late = attempts + again, np.where(again, taken, late)
+                moved = np.where(again[:, None, None, None], begin(attempts), _numpy(images)[0])
+                reached[again] = moved[again]
+                (images,) = network.tensors([moved])
+        if (done := live & (late + steps == taken)).any():
+            reached[done] = _numpy(images)[0][done]
+    return reached, first, steepest
 
 
 def _numpy(*tensors: Any) -> list[np.ndarray]:
