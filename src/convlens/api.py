@@ -128,7 +128,7 @@ def filter_patterns(
     Raises:
         LayerError, FilterError, OptionError.
     """
-    from convlens.techniques.patterns.ascent import filter_patterns as climb
+    from convlens.techniques.patterns.filters import filter_patterns as climb
 
     network = _network(network, batch_size)
     return climb(network, layer, filters, size, steps, step_size, seed, method, batch_size, progress, precision)

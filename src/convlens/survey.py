@@ -23,7 +23,7 @@ from convlens.store import Run, safe_name
 from convlens.techniques.activations import activations
 from convlens.techniques.batches import chunks, images_at_once
 from convlens.techniques.heatmaps import correlation, heatmaps
-from convlens.techniques.patterns.ascent import filter_patterns
+from convlens.techniques.patterns.filters import filter_patterns
 
 PATTERN_LAYERS = 5
 PATTERNS = 64

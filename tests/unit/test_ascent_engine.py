@@ -9,7 +9,7 @@ import pytest
 import convlens
 from convlens import backend
 from convlens.errors import OptionError
-from convlens.techniques.patterns import ascent
+from convlens.techniques.patterns import filters as engine
 
 
 def model(seed: int = 3) -> Any:
@@ -43,7 +43,7 @@ def latents(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
         kept.append(images)
         return own(images, *rest)
 
-    monkeypatch.setattr(ascent.FilterPatterns, "from_latents", keep)
+    monkeypatch.setattr(engine.FilterPatterns, "from_latents", keep)
     return kept
 
 

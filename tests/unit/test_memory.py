@@ -10,7 +10,7 @@ import pytest
 
 import convlens
 from convlens.techniques.batches import BUDGET
-from convlens.techniques.patterns.ascent import filters_at_once
+from convlens.techniques.patterns.filters import filters_at_once
 
 STATM = Path("/proc/self/statm")
 pytestmark = pytest.mark.skipif(not STATM.exists(), reason="the resident size is read from /proc")

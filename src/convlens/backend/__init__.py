@@ -10,6 +10,7 @@ The frameworks' modules all provide:
         say, and in which no gradient by weights is prepared.
     quick_call(layer, channels=None): a faster `call` for a Keras layer, or None.
     gains_by_bfloat16(): whether the device computes faster in bfloat16 than in float32.
+    calls_at_once(): how many compiled functions are best under way at the same time.
     versions(), device(): words for the provenance.
 """
 

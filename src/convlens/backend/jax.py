@@ -21,13 +21,16 @@ def gradients(fn: Callable) -> Callable:
 
 def compiled(fn: Callable, variables: Sequence[Any] = ()) -> Callable:
     # handed over as arguments: weights that are constants of the trace make compiling slow and stale
-    def build(_):
+    def build(arguments):
         def pure(values, *arguments):
             with keras.StatelessScope(zip(variables, values, strict=True)):
                 return fn(*arguments)
 
-        run = jax.jit(pure)
-        return lambda *arguments: run([variable.value for variable in variables], *arguments)
+        def values():
+            return [variable.value for variable in variables]
+
+        run = jax.jit(pure).lower(values(), *arguments).compile()
+        return lambda *arguments: run(values(), *arguments)
 
     return by_shape(build)
 
@@ -56,6 +59,10 @@ def quick_call(layer: Any, channels: Any = None) -> Callable | None:
 
 def gains_by_bfloat16() -> bool:
     return jax.default_backend() != "cpu"  # XLA's convolutions are slower in it on CPUs
+
+
+def calls_at_once() -> int:
+    return 2 if jax.default_backend() == "cpu" else 1  # many of XLA's operations keep one processor busy
 
 
 def versions() -> dict[str, str]:

@@ -50,6 +50,10 @@ def gains_by_bfloat16() -> bool:
     return capability is not None and capability >= (8, 0)
 
 
+def calls_at_once() -> int:
+    return 1 if tf.config.list_physical_devices("GPU") else 2  # processors wait for each other within an operation
+
+
 def versions() -> dict[str, str]:
     return {"tensorflow": tf.__version__}
 

@@ -65,6 +65,10 @@ def gains_by_bfloat16() -> bool:
     return torch.cuda.is_bf16_supported(False) if torch.cuda.is_available() else has_bfloat16()
 
 
+def calls_at_once() -> int:
+    return 1  # two would share the hooks of the modules
+
+
 def versions() -> dict[str, str]:
     return {"torch": torch.__version__}
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convlens import backend
+from convlens.backend.arrays import numpy_arrays
 from convlens.network.layers import POOLING, LayerInfo
 
 if TYPE_CHECKING:
@@ -94,4 +95,4 @@ def _outputs(network: "Network", path: str, hook: Callable, as_it_is: bool = Fal
 
     with network.reading():
         run = backend.current().compiled(joined, network.variables)
-        return np.asarray(ops.convert_to_numpy(run(*network.tensors(arrays))))
+        return numpy_arrays(run(*network.tensors(arrays)))[0]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convlens.backend.arrays import numpy_arrays
 from convlens.errors import ModelError
 
 if TYPE_CHECKING:
@@ -112,13 +113,11 @@ def _values(network: "Network", arrays: list[np.ndarray], output: int) -> np.nda
         return ops.cast(outputs[output], "float32")
 
     with network.reading():
-        return np.asarray(ops.convert_to_numpy(network.compiled(("output", output), run)(*network.tensors(arrays))))
+        return numpy_arrays(network.compiled(("output", output), run)(*network.tensors(arrays)))[0]
 
 
 def predictions(network: "Network", arrays: Sequence[np.ndarray], output: int = 0) -> np.ndarray:
     """Class probabilities, float32 (batch, classes), for inputs as the network takes them."""
-    from keras import ops
-
     head = network.head(output)
 
     def run(*tensors: Any) -> Any:
@@ -129,4 +128,4 @@ def predictions(network: "Network", arrays: Sequence[np.ndarray], output: int = 
 
     with network.reading():
         found = network.compiled(("predictions", output), run)(*network.tensors(arrays))
-        return np.array(ops.convert_to_numpy(found))
+        return numpy_arrays(found)[0]

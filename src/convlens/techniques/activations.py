@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from convlens.backend.arrays import numpy_arrays
 from convlens.images import Photo
 from convlens.network.base import Network, StopForward
 from convlens.network.layers import LayerInfo
@@ -74,7 +75,7 @@ def _statistics(output: Any, summary: np.ndarray) -> list[LayerStatistics]:
         blank = highest == 0
     # the same value everywhere is the highest and the mean: only such channels need be looked at
     elif len(alike := np.flatnonzero((np.isclose(highest, mean, rtol=1e-4) & ~blank).any(0))):
-        values = np.asarray(ops.convert_to_numpy(ops.take(output, alike, axis=-1)))
+        (values,) = numpy_arrays(ops.take(output, alike, axis=-1))
         values = values.reshape(len(values), -1, len(alike))
         blank[:, alike] |= values.max(1) == values.min(1)
     return [LayerStatistics.of_channels(*row) for row in zip(blank, highest, mean, active, strict=True)]
@@ -104,8 +105,6 @@ def activations(
     Raises:
         LayerError: a layer is unknown, or there are none to look at.
     """
-    from keras import ops
-
     chosen = network.select(layers)
     run = network.compiled(("activations", *(layer.path for layer in chosen)), summarized(recorded(network, chosen)))
     parts: dict[str, list[Any]] = {layer.path: [] for layer in chosen}
@@ -116,8 +115,8 @@ def activations(
             outputs = run(*network.tensors([array[chunk] for array in arrays]))
             for layer, (output, summary) in zip(chosen, outputs, strict=True):
                 # what one batch makes fits the budget and may stay on the device until somebody asks for it
-                parts[layer.path].append(output if size >= total else _numpy(output))
-                measured[layer.path] += _statistics(output, np.array(ops.convert_to_numpy(summary)))
+                parts[layer.path].append(output if size >= total else numpy_arrays(output)[0])
+                measured[layer.path] += _statistics(output, *numpy_arrays(summary))
             if progress:
                 progress(chunk.stop, total)
     found = {path: tuple(each) for path, each in measured.items()}
@@ -125,13 +124,5 @@ def activations(
     return Activations(Fetched(fetch), tuple(photos), found, provenance(network, technique="activations"))
 
 
-def _numpy(tensor: Any) -> np.ndarray:
-    """Of a tensor that nobody else holds."""
-    from keras import ops
-
-    array = np.asarray(ops.convert_to_numpy(tensor))
-    return array if array.flags.writeable else array.copy()
-
-
 def _joined(parts: list[Any]) -> np.ndarray:
-    return _numpy(parts[0]) if len(parts) == 1 else np.concatenate(parts)
+    return numpy_arrays(parts[0])[0] if len(parts) == 1 else np.concatenate(parts)

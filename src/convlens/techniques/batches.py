@@ -1,13 +1,19 @@
-"""How many images go through a network at once."""
+"""How much goes through a network at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from threading import Event
+from typing import TypeVar
 
 import numpy as np
 
+from convlens import backend
 from convlens.network.base import Network
 
 BUDGET = 512 * 2**20  # bytes of activations held at the same time
 LARGEST = 32
+Part = TypeVar("Part")
+Found = TypeVar("Found")
 
 
 def image_bytes(network: Network, arrays: Sequence[np.ndarray] | None = None, until: str | None = None) -> int:
@@ -29,3 +35,28 @@ def chunks(total: int, size: int) -> Iterator[slice]:
     """Slices of at most `size` that cover `total`."""
     for start in range(0, total, size):
         yield slice(start, min(start + size, total))
+
+
+def side_by_side(
+    work: Callable[[Part, Callable[[], None]], Found], parts: Sequence[Part]
+) -> Generator[Found, None, None]:
+    """`work(part, check)` for each part, in their order, as many at the same time as the backend gains by.
+
+    To be closed after use. `check` raises once nobody waits for the rest: after an interruption, or a part's error.
+    """
+    workers = min(backend.current().calls_at_once(), len(parts))
+    if workers < 2:
+        yield from (work(part, lambda: None) for part in parts)
+        return
+    abandoned = Event()
+
+    def check() -> None:
+        if abandoned.is_set():
+            raise CancelledError
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            yield from pool.map(lambda part: work(part, check), parts)
+        finally:
+            abandoned.set()
+            pool.shutdown(cancel_futures=True)

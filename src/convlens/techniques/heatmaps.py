@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from convlens import backend
+from convlens.backend.arrays import numpy_arrays
 from convlens.errors import LayerError, OptionError, TargetError, near
 from convlens.images import Photo
 from convlens.network.base import Network
@@ -147,7 +148,6 @@ def _explain(
     progress: Callable[[int, int], None] | None,
     precision: str,
 ) -> Explained:
-    from keras import ops
 
     total, parts = len(wanted), []
     shape = network.observe(arrays).shapes[layer][1:]
@@ -155,7 +155,7 @@ def _explain(
         for chunk in chunks(total, batch_size or images_at_once(network, arrays)):
             zeros = np.zeros((chunk.stop - chunk.start, *shape), "float32")
             batch = run(*network.tensors([zeros, wanted[chunk], *(array[chunk] for array in arrays)]))
-            parts.append([np.array(ops.convert_to_numpy(part)) for part in batch])
+            parts.append(numpy_arrays(*batch))
             if progress:
                 progress(chunk.stop, total)
     return Explained(*(np.concatenate([part[i] for part in parts], axis) for i, axis in enumerate((1, 1, 0, 0, 0))))
@@ -203,14 +203,12 @@ def status_of(signed: np.ndarray, steepest: float) -> str:
 
 def first_non_finite(network: Network, arrays: Sequence[np.ndarray]) -> str:
     """The path of the first layer whose output has values that are not finite; "the gradient" if all are."""
-    from keras import ops
 
     layers = network.select("*")
     with network.reading(), network.computing("float32"):
         outputs = recorded(network, layers)(*network.tensors(arrays))
     for layer, output in zip(layers, outputs, strict=True):
-        values: Any = ops.convert_to_numpy(output)
-        if not np.isfinite(values).all():
+        if not np.isfinite(numpy_arrays(output)[0]).all():
             return layer.path
     return "the gradient"
 

@@ -1,0 +1,143 @@
+"""What a filter looks for: many filters at once."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+
+import numpy as np
+
+from convlens import backend
+from convlens.errors import OptionError, near
+from convlens.network.base import Network
+from convlens.network.feed import known_preprocessing
+from convlens.network.layers import LayerInfo
+from convlens.network.provenance import provenance
+from convlens.results.patterns import FilterPatterns
+from convlens.techniques.batches import BUDGET, image_bytes, side_by_side
+from convlens.techniques.patterns.ascent import METHODS, Settings
+from convlens.techniques.patterns.image import STARTS, Pixels
+from convlens.techniques.patterns.selection import parse_filters
+from convlens.techniques.precision import precision_of
+
+CACHE = 64 * 2**20  # bytes of a batch's layer outputs: on a CPU, a batch that stays in the caches is the fastest
+MOST_ON_CPU, MOST = 32, 256  # filters at once
+
+
+def filter_patterns(
+    network: Network,
+    layer: str,
+    filters: Iterable[int] | str | int | None = None,
+    size: int | tuple[int, int] = 64,
+    steps: int = 40,
+    step_size: float = 1.0,
+    seed: int = 0,
+    method: str = "ascent",
+    batch_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    precision: str = "auto",
+) -> FilterPatterns:
+    """The images that filters of a layer respond to most, by gradient ascent from noise on grey.
+
+    Args:
+        network: the network to look into; its preprocessing tells in which units its input is.
+        layer: name of the layer; the forward pass stops there.
+        filters: indices, a range, "all" or text such as "0:64,70"; all by default.
+        size: of the images in pixels.
+        steps: how many steps of ascent.
+        step_size: in grey levels of 0-255.
+        seed: of the noise; each filter draws its own.
+        method: one of METHODS.
+        batch_size: filters at once; by default as many as are computed fastest and fit the memory budget. The last
+            batch is filled up, so that what comes of a filter does not depend on those beside it.
+        progress: called with the number of filters done and their total.
+        precision: "float32", "bfloat16", or "auto": bfloat16 where the device gains by it.
+
+    Returns:
+        images uint8 (filters, height, width, 3), the mean activation at start and end, and a status a filter:
+        "ok", "dead" (no gradient from any of four starts) or "non-finite".
+
+    Raises:
+        LayerError: unknown layer.
+        FilterError: a filter that the layer does not have.
+        OptionError: unknown method or precision, or a size that the layer cannot be computed on.
+    """
+    info = network.layer(layer)
+    chosen = parse_filters(filters, int(info.output_shape[-1] or 0), info.path)
+    if method not in METHODS:
+        raise OptionError(f"unknown method {method!r}: {near(method, METHODS)}")
+    sides = (size, size) if isinstance(size, int) else (size[0], size[1])
+    if min(sides) < 1 or steps < 1 or (batch_size is not None and batch_size < 1):
+        raise OptionError(f"size {size}, {steps} steps, batch size {batch_size}: expected at least 1 of each")
+    settings = Settings(sides, steps, step_size, seed, precision_of(network, precision))
+    at_once = batch_size or filters_at_once(network, info, sides)
+    with network.differentiating(settings.precision), _sized(network, info, sides):
+        images, start, end, status = _climb(network, info, chosen, settings, method, at_once, progress)
+    said = {"method": method, "steps": steps, "step_size": step_size, "seed": seed, "size": list(sides)}
+    said["precision"] = settings.precision
+    origin = provenance(network, technique="filter patterns", **said)
+    return FilterPatterns.from_latents(images, chosen, start, end, status, info.path, origin)
+
+
+def _climb(
+    network: Network,
+    layer: LayerInfo,
+    filters: Sequence[int],
+    settings: Settings,
+    method: str,
+    at_once: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """All filters in batches, those that die on their way once more from other starts.
+
+    Returns:
+        the images in RGB 0-255, the values at the start and at the end, and a status a filter.
+    """
+    pixels = Pixels(*known_preprocessing(network).affine(network.image_shape[2] or 3))
+    ascent = METHODS[method](network, layer, pixels, settings)
+    images = np.zeros((len(filters), *settings.sides, len(pixels.offset)), "float32")
+    start, end = np.zeros(len(filters), "float32"), np.zeros(len(filters), "float32")
+    still, finite, lost = (np.zeros(len(filters), bool) for _ in range(3))
+    waiting = list(range(len(filters)))
+    for attempt in range(len(STARTS)):
+        batches = [waiting[at : at + at_once] for at in range(0, len(waiting), at_once)]
+        # filled up: the same size always means the same rounding, and one trace
+        filled = [[filters[row] for row in rows + rows[-1:] * (at_once - len(rows))] for rows in batches]
+        done = 0
+        with closing(side_by_side(partial(ascent.climb, attempt=attempt), filled)) as parts:
+            for rows, some, part in zip(batches, filled, parts, strict=True):
+                kept = slice(len(rows))
+                images[rows], still[rows] = pixels.leave(part.images[kept]), part.still[kept]
+                start[rows], end[rows] = (ascent.measure(some, seen)[kept] for seen in (part.begun, part.images))
+                done += len(rows)
+                if progress and not attempt:
+                    progress(done, len(filters))
+        finite = np.isfinite(images).all(axis=(1, 2, 3)) & np.isfinite(end)
+        lost = (end == 0) & (start >= 0)
+        # no start gave those a gradient that are still; others lost it on their way
+        waiting = np.flatnonzero(finite & lost & ~still).tolist()
+    return images, start, end, tuple(np.where(~finite, "non-finite", np.where(still | lost, "dead", "ok")).tolist())
+
+
+def filters_at_once(network: Network, layer: LayerInfo, sides: tuple[int, int]) -> int:
+    """Filters that are computed fastest together: the power of two nearest to what fits a CPU's caches, or as many as
+    fit the memory budget with as much again for their gradients; the same whichever filters are asked for."""
+    tall, wide = network.input_arrays(1)[network.image_input].shape[1:3]
+    share = sides[0] * sides[1] / (tall * wide)
+    each = share * image_bytes(network, until=layer.path)
+    if backend.current().device() != "CPU":
+        return int(min(max(BUDGET // (2 * each), 1), MOST))
+    return int(min(2 ** max(round(np.log2(CACHE / each)), 0), MOST_ON_CPU))
+
+
+@contextmanager
+def _sized(network: Network, layer: LayerInfo, sides: tuple[int, int]) -> Iterator[None]:
+    """Says what is wrong where a network cannot be computed on images of this size up to the layer."""
+    try:
+        yield
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, AssertionError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        own = network.image_shape[:2]
+        hint = f"its own size is {own[0]}x{own[1]}" if None not in own else "try a larger one"
+        raise OptionError(
+            f"layer {layer.path} cannot be computed on images of {sides[0]}x{sides[1]} pixels; {hint} ({reason})"
+        ) from error
