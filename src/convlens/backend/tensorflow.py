@@ -9,6 +9,7 @@ import tensorflow as tf
 from convlens.backend.processor import has_bfloat16
 from convlens.backend.shapes import by_shape
 from convlens.backend.tensorflow_gradients import graph_gradients
+from convlens.backend.tensorflow_layers import quick_call as quick_call
 
 
 def gradients(fn: Callable) -> Callable:
@@ -36,10 +37,6 @@ def forward_only() -> Iterator[None]:
 @contextmanager
 def differentiable(model: Any) -> Iterator[None]:
     yield
-
-
-def quick_call(layer: Any, channels: Any = None) -> Callable | None:
-    return None  # oneDNN pairs the pooling with its gradient in a compiled step: nothing tried was faster
 
 
 def gains_by_bfloat16() -> bool:
