@@ -9,6 +9,7 @@ import pytest
 import convlens
 from convlens.backend import keras_ready
 from convlens.errors import FilterError
+from convlens.results.patterns import FilterPatterns
 from convlens.techniques.patterns.image import start_images
 from convlens.techniques.patterns.selection import parse_filters
 from tests.contract import twin
@@ -45,13 +46,21 @@ def test_the_ascent_is_the_seeds_from_start_to_picture() -> None:
         assert np.abs(shown.astype(int) - image.astype("uint8")).max() <= 1
 
 
-def test_the_activation_is_measured_in_float32_whatever_the_ascent_is_computed_in() -> None:
+def test_what_is_reached_is_measured_in_float32_whatever_the_ascent_is_computed_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     weights = replace(twin.weights(), one_bias=np.full(4, 1500, "float32"))
     network = conv_network(weights.one, weights.one_bias)
-    patterns = convlens.filter_patterns(network, "conv", [2], size=9, steps=1, seed=3, precision="bfloat16")
-    images = start_images([2], (9, 9), 3, 3, [0])
-    expected = np.maximum(twin.conv(images, weights.one, weights.one_bias), 0).mean((1, 2))[0, 2]
-    np.testing.assert_allclose(patterns.start, [expected], rtol=1e-5)
+    kept: list[np.ndarray] = []
+    own = FilterPatterns.from_latents
+    monkeypatch.setattr(FilterPatterns, "from_latents", lambda images, *rest: kept.append(images) or own(images, *rest))
+    patterns = convlens.filter_patterns(network, "conv", [2], size=9, steps=3, seed=3, precision="bfloat16")
+    start, end = (
+        np.maximum(twin.conv(images, weights.one, weights.one_bias), 0).mean((1, 2))[0, 2]
+        for images in (start_images([2], (9, 9), 3, 3, [0]), kept[0])
+    )
+    np.testing.assert_allclose(patterns.end, [end], rtol=1e-5)
+    np.testing.assert_allclose(patterns.start, [start], rtol=1e-2)  # as the first step saw it
 
 
 def test_a_step_is_a_grey_level_in_the_units_of_the_network() -> None:

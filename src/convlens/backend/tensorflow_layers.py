@@ -33,8 +33,8 @@ def quick_call(layer: Any, channels: Any = None) -> Callable | None:
         if inputs.dtype != tf.bfloat16:  # in between, something may be computed in float32
             return own(inputs)
         kernel: Any = _kernels[layer] if channels is None else tf.gather(_kernels[layer], channels, axis=-1)
-        options = {name: getattr(layer, name) for name in ("padding", "data_format", "dilation_rate")}
-        outputs: Any = keras.ops.conv(inputs, tf.convert_to_tensor(kernel), strides=layer.strides, **options)
+        options = {name: getattr(layer, name) for name in ("strides", "padding", "data_format", "dilation_rate")}
+        outputs: Any = keras.ops.conv(inputs, tf.convert_to_tensor(kernel), **options)
         if layer.use_bias:
             bias = tf.cast(layer.bias, outputs.dtype)
             outputs += bias if channels is None else tf.gather(bias, channels)

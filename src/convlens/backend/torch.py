@@ -1,11 +1,12 @@
 """What PyTorch does its own way."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 
+from convlens.backend.memory import freed_memory_kept
 from convlens.backend.processor import has_bfloat16
 from convlens.backend.torch_layers import quick_call as quick_call
 
@@ -54,7 +55,8 @@ def differentiable(model: Any) -> Iterator[None]:
     for weight in weights:
         weight.requires_grad_(False)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        kept = nullcontext() if torch.cuda.is_available() else freed_memory_kept()
+        with kept, torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         for weight in weights:

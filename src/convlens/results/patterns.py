@@ -27,7 +27,8 @@ class FilterPatterns:
     Attributes:
         images: uint8 (filters, height, width, 3), RGB.
         filters: which filters they are.
-        start, end: mean activation of the filter on the image before and after the ascent, float32 (filters,).
+        start, end: mean activation of the filter on the image before the ascent, in the precision that it is
+            computed in, and after it, measured in float32; float32 (filters,).
         status: a filter's "ok", "dead" (nothing activates it, so its image means nothing) or "non-finite".
         layer: path of the layer.
         provenance: model, preprocessing, versions, settings and seed.

@@ -50,10 +50,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Climbed:
-    """What filters came to: images in input units, at first and after all steps, and the first largest gradients."""
+    """What filters came to: images in input units, and their first step's values and largest gradients."""
 
-    begun: np.ndarray
     images: np.ndarray
+    start: np.ndarray
     steepest: np.ndarray
 
     @property
@@ -87,28 +87,28 @@ class Ascent:
         """
         directions, others = self._aimed(filters)
         attempts = np.full(len(filters), attempt)
-        begun = self._begin(filters, attempts)
-        (images,) = self._network.tensors([begun])
-        reached, steepest = begun.copy(), np.zeros(len(filters), "float32")
+        reached = self._begin(filters, attempts)
+        (images,) = self._network.tensors([reached])
+        first, steepest = np.zeros(len(filters), "float32"), np.zeros(len(filters), "float32")
         late, live, taken = np.zeros(len(filters), int), np.ones(len(filters), bool), 0
         while (taken < (self._settings.steps + late)[live]).any():
             check()
-            images, _, slopes = self._step(images, directions, self._sizes, *others)
+            images, *measured = self._step(images, directions, self._sizes, *others)
             taken += 1
             if (fresh := live & (late == taken - 1)).any():
-                steepest[fresh] = numpy_arrays(slopes)[0][fresh]
-                still = fresh & (steepest < STILL)
+                values, slopes = numpy_arrays(*measured)
+                first[fresh], steepest[fresh] = values[fresh], slopes[fresh]
+                still = fresh & (slopes < STILL)
                 live &= ~still | (attempts < len(STARTS) - 1)
                 if (again := still & live).any():
                     attempts, late = attempts + again, np.where(again, taken, late)
-                    begun[again] = self._begin(filters, attempts)[again]
+                    reached[again] = self._begin(filters, attempts)[again]
                     (moved,) = numpy_arrays(images)
-                    moved[again] = begun[again]
+                    moved[again] = reached[again]
                     (images,) = self._network.tensors([moved])
             if (done := live & (late + self._settings.steps == taken)).any():
                 reached[done] = numpy_arrays(images)[0][done]
-        reached[~live] = begun[~live]
-        return Climbed(begun, reached, steepest)
+        return Climbed(reached, first, steepest)
 
     def measure(self, filters: Sequence[int], images: np.ndarray) -> np.ndarray:
         """The filters' values on images in input units, in float32 whatever the ascent is computed in."""

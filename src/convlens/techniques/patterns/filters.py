@@ -53,7 +53,8 @@ def filter_patterns(
         precision: "float32", "bfloat16", or "auto": bfloat16 where the device gains by it.
 
     Returns:
-        images uint8 (filters, height, width, 3), the mean activation at start and end, and a status a filter:
+        images uint8 (filters, height, width, 3), the mean activation at the start (as computed in `precision`) and at
+        the end (in float32), and a status a filter:
         "ok", "dead" (no gradient from any of four starts) or "non-finite".
 
     Raises:
@@ -107,7 +108,7 @@ def _climb(
             for rows, some, part in zip(batches, filled, parts, strict=True):
                 kept = slice(len(rows))
                 images[rows], still[rows] = pixels.leave(part.images[kept]), part.still[kept]
-                start[rows], end[rows] = (ascent.measure(some, seen)[kept] for seen in (part.begun, part.images))
+                start[rows], end[rows] = part.start[kept], ascent.measure(some, part.images)[kept]
                 done += len(rows)
                 if progress and not attempt:
                     progress(done, len(filters))
