@@ -64,7 +64,7 @@ def patterns(
     some = {**task, "filters": min(filters, 16)}
     contestants = [
         convlens("convlens, bfloat16", task, "bfloat16", least),
-        convlens("convlens, float32", some, "float32", least),
+        convlens("convlens, float32", task, "float32", least),
         Contestant("tf-keras-vis, batches of 16", "tf_keras_vis_tool", some, flop=whole),
         Contestant("seed's loop", "seed_loop", {**task, "filters": 2}, flop=whole),
     ]

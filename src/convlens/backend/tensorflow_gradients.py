@@ -1,19 +1,25 @@
-"""Gradients on TensorFlow: where a ReLU feeds max pooling alone, one mask of the pooled size does for both.
-
-What passes back through the pooling reaches the highest value of each window, and the ReLU lets it through where that
-value is above 0: known from the pooled output, a quarter of the size.
-"""
+"""Gradients on TensorFlow, two of them computed in a faster way than its own."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-NAMES = {"Relu": "ConvlensRelu", "MaxPool": "ConvlensMaxPool"}
+NAMES = {"Relu": "ConvlensRelu", "MaxPool": "ConvlensMaxPool", "Conv2D": "ConvlensConv2D"}
 POOLING = {"MaxPool", "MaxPoolGrad"}
+FEW = 4  # channels: oneDNN computes sixteen at a time
+
+
+def _attributes(op: tf.Operation, *names: str) -> dict[str, Any]:
+    return {name: op.get_attr(name) for name in names}
 
 
 def _pooled_alone(output: tf.Tensor) -> bool:
+    """Whether this is a ReLU that feeds max pooling alone: one mask of the pooled size then does for both.
+
+    What passes back through the pooling reaches the highest value of each window, and the ReLU lets it through where
+    that value is above 0: known from the pooled output, a quarter of the size.
+    """
     return output.op.type == "Relu" and {user.type for user in output.consumers()} <= POOLING
 
 
@@ -28,8 +34,47 @@ def _max_pool(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
     (image,), (output,) = op.inputs, op.outputs
     if _pooled_alone(image):
         gradient = tf.raw_ops.ReluGrad(gradients=gradient, features=output)
-    options = {name: op.get_attr(name) for name in ("ksize", "strides", "padding", "explicit_paddings", "data_format")}
+    options = _attributes(op, "ksize", "strides", "padding", "explicit_paddings", "data_format")
     return tf.raw_ops.MaxPoolGrad(orig_input=image, orig_output=output, grad=gradient, **options)
+
+
+@tf.RegisterGradient(NAMES["Conv2D"])
+def _convolution(op: tf.Operation, gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    image, kernel = op.inputs
+    options = _attributes(op, "strides", "padding", "explicit_paddings", "data_format", "dilations", "use_cudnn_on_gpu")
+    by_kernel = tf.raw_ops.Conv2DBackpropFilter(
+        input=image, filter_sizes=tf.shape(kernel), out_backprop=gradient, **options
+    )
+    if _comes_in_blocks(image, kernel, options):
+        return _in_blocks(gradient, kernel), by_kernel
+    by_image = tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=tf.shape(image), filter=kernel, out_backprop=gradient, **options
+    )
+    return by_image, by_kernel
+
+
+def _comes_in_blocks(image: tf.Tensor, kernel: tf.Tensor, options: dict[str, Any]) -> bool:
+    if image.dtype != tf.float32 or options["data_format"] != b"NHWC" or options["padding"] != b"SAME":
+        return False
+    if set(options["strides"]) | set(options["dilations"]) != {1} or None in image.shape[1:]:
+        return False
+    height, width, channels = image.shape[1:]
+    even, odd = height % 2 == width % 2 == 0, all(side % 2 for side in kernel.shape[:2])
+    return even and odd and channels == kernel.shape[2] <= FEW
+
+
+def _in_blocks(gradient: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """The gradient by an image of few channels: one convolution gives blocks of 2x2 pixels, as channels.
+
+    Each pixel of a block sees the turned kernel at its own place in a window that is one wider.
+    """
+    turned = tf.transpose(tf.reverse(kernel, [0, 1]), (0, 1, 3, 2))
+    blocks = tf.concat(
+        [tf.pad(turned, [[y, 1 - y], [x, 1 - x], [0, 0], [0, 0]]) for y in (0, 1) for x in (0, 1)], axis=-1
+    )
+    tall, wide = (side // 2 for side in kernel.shape[:2])
+    padding: Any = [[0, 0], [tall, tall], [wide, wide], [0, 0]]
+    return tf.nn.depth_to_space(tf.nn.conv2d(gradient, blocks, strides=2, padding=padding), 2)
 
 
 def graph_gradients(fn: Any, x: Any, arguments: Sequence[Any]) -> tuple[Any, Any, Any]:
