@@ -168,7 +168,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "patterns-quick": lambda: patterns(peers=False),
     "patterns": patterns,
     "patterns-block1": lambda: patterns("block1_conv1"),
-    "patterns-block5": lambda: patterns("block5_conv3", filters=16),
+    "patterns-block5": lambda: patterns("block5_conv3", filters=32),
     "backends": backends,
     "linear": linear,
     "cost-filters": lambda: cost("filters", (1, 16, 32, 64, 128, 256), "number of filters"),

@@ -9,7 +9,7 @@ import pytest
 import convlens
 from convlens import backend
 from convlens.errors import OptionError
-from convlens.techniques.patterns import filters as engine
+from tests.unit.test_patterns import latents
 
 
 def model(seed: int = 3) -> Any:
@@ -32,19 +32,6 @@ def measured(network: Any, layer: str, patterns: Any, images: np.ndarray) -> np.
     model = keras.Model(network.model.inputs, network.model.get_layer(layer).output)
     outputs = keras.ops.convert_to_numpy(model(keras.ops.convert_to_tensor(images)))
     return outputs.mean((1, 2))[np.arange(len(images)), list(patterns.filters)]
-
-
-def latents(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
-    """Collects the images that ascents end with, before they are scaled for display."""
-    kept: list[np.ndarray] = []
-    own = convlens.api.FilterPatterns.from_latents
-
-    def keep(images: np.ndarray, *rest: Any) -> Any:
-        kept.append(images)
-        return own(images, *rest)
-
-    monkeypatch.setattr(engine.FilterPatterns, "from_latents", keep)
-    return kept
 
 
 def test_bfloat16_reaches_the_activation_of_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +65,21 @@ def test_a_filters_pattern_is_the_same_bits_whatever_runs_beside_it(
     np.testing.assert_array_equal(alone[0], every[7])
     np.testing.assert_array_equal(two, every[[7, 40]])
     np.testing.assert_array_equal(three, every[[40, 3, 7]])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_weights_that_changed_since_the_last_call_count(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = model(3), model(4)
+    network, kept = convlens.load(first, preprocess="none"), latents(monkeypatch)
+    convlens.filter_patterns(network, "conv4", range(4), 24, steps=3, precision=precision)
+    first.set_weights(second.get_weights())
+    convlens.filter_patterns(network, "conv4", range(4), 24, steps=3, precision=precision)
+    convlens.filter_patterns(
+        convlens.load(second, preprocess="none"), "conv4", range(4), 24, steps=3, precision=precision
+    )
+    before, after, fresh = kept
+    assert np.abs(before - after).max() > 1
+    np.testing.assert_array_equal(after, fresh)
 
 
 def test_some_channels_of_a_convolution_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

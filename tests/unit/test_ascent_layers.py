@@ -49,6 +49,24 @@ def test_quick_calls_are_keras_own(name: str, sides: tuple[int, int]) -> None:
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", [name for name in LAYERS if "conv" in name])
+def test_quick_calls_in_bfloat16_are_keras_own(name: str) -> None:
+    keras.utils.set_random_seed(1)
+    with_policy = LAYERS[name]()
+    with_policy.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
+    images = np.random.default_rng(0).standard_normal((2, 8, 12, 4)).astype("float32")
+    with_policy.build(images.shape)
+    quick = backend.current().quick_call(with_policy)
+    if quick is None:
+        pytest.skip("Keras's own call is used")
+    tensor = keras.ops.cast(keras.ops.convert_to_tensor(images), "bfloat16")
+    expected, found = (
+        keras.ops.convert_to_numpy(keras.ops.cast(call(tensor), "float32")) for call in (with_policy, quick)
+    )
+    assert np.abs(expected).max() > 0.5
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
 def test_where_there_are_quick_calls() -> None:
     quick = {}
     for name, make in LAYERS.items():

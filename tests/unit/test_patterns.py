@@ -10,7 +10,7 @@ import convlens
 from convlens.backend import keras_ready
 from convlens.errors import FilterError
 from convlens.results.patterns import FilterPatterns
-from convlens.techniques.patterns.image import start_images
+from convlens.techniques.patterns.image import STARTS, start_images
 from convlens.techniques.patterns.selection import parse_filters
 from tests.contract import twin
 
@@ -25,6 +25,14 @@ def conv_network(kernel: np.ndarray, bias: np.ndarray, preprocess: Any = "none",
 
 def kernel(channels: int = 3, filters: int = 4) -> np.ndarray:
     return np.random.default_rng(4).normal(0, 0.2, (3, 3, channels, filters)).astype("float32")
+
+
+def latents(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """Collects the images that ascents end with, before they are scaled for display."""
+    kept: list[np.ndarray] = []
+    own = FilterPatterns.from_latents
+    monkeypatch.setattr(FilterPatterns, "from_latents", lambda images, *rest: kept.append(images) or own(images, *rest))
+    return kept
 
 
 def test_the_ascent_is_the_seeds_from_start_to_picture() -> None:
@@ -51,9 +59,7 @@ def test_what_is_reached_is_measured_in_float32_whatever_the_ascent_is_computed_
 ) -> None:
     weights = replace(twin.weights(), one_bias=np.full(4, 1500, "float32"))
     network = conv_network(weights.one, weights.one_bias)
-    kept: list[np.ndarray] = []
-    own = FilterPatterns.from_latents
-    monkeypatch.setattr(FilterPatterns, "from_latents", lambda images, *rest: kept.append(images) or own(images, *rest))
+    kept = latents(monkeypatch)
     patterns = convlens.filter_patterns(network, "conv", [2], size=9, steps=3, seed=3, precision="bfloat16")
     start, end = (
         np.maximum(twin.conv(images, weights.one, weights.one_bias), 0).mean((1, 2))[0, 2]
@@ -104,6 +110,33 @@ def test_a_filter_that_grey_does_not_activate_is_tried_from_another_start() -> N
     patterns = convlens.filter_patterns(network, "conv", size=32, steps=3)
     assert patterns.status == ("ok",)
     assert patterns.end[0] > patterns.start[0] > 0
+
+
+@pytest.mark.parametrize("steps", [1, 2, 6])
+def test_a_filter_that_starts_again_takes_all_its_steps_and_the_others_no_more(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = kernel(filters=4)
+    some[..., 1:3] = -1
+    weights = replace(twin.weights(), one=some, one_bias=np.array([500, 27 * 115, 27 * 60, -1e9], "float32"))
+    kept = latents(monkeypatch)
+    patterns = convlens.filter_patterns(
+        conv_network(some, weights.one_bias), "conv", size=32, steps=steps, precision="float32"
+    )
+    assert patterns.status == ("ok", "ok", "ok", "dead")
+    used = []
+    for index in range(4):
+        for attempt in range(len(STARTS)):
+            image = start_images([index], (32, 32), 3, 0, [attempt])
+            seen = np.maximum(twin.conv(image, some, weights.one_bias), 0)[..., index]
+            if seen.any() or attempt == len(STARTS) - 1:
+                break
+        used.append(attempt)
+        np.testing.assert_allclose(patterns.start[index], seen.mean(), rtol=1e-5)
+        for _ in range(steps if seen.any() else 0):
+            image = twin.ascent_step(image, weights, "one", [index])
+        np.testing.assert_allclose(kept[0][index], image[0], atol=2e-3)
+    assert used[0] == 0 < used[1] < used[2] <= used[3] == len(STARTS) - 1
 
 
 def test_values_that_are_not_finite_are_named() -> None:
