@@ -154,8 +154,8 @@ class Run:
     def web_picture(self, name: str, image: Image.Image, exact: bool, **entry: Any) -> str:
         """A WebP for a page: every pixel as it is, or a few times smaller and nearly so; its place in the folder."""
         options = {"lossless": True, "quality": 20, "method": 0} if exact else {"quality": 84, "method": 2}
-        self._write(name, {"kind": "page", **entry}, partial(image.save, format="WEBP", **options))
-        return self._entries[-1]["path"]
+        path = self._write(name, {"kind": "page", **entry}, partial(image.save, format="WEBP", **options))
+        return path.relative_to(self.out).as_posix()
 
     def array(self, name: str, **arrays: np.ndarray) -> Path:
         """An .npz of arrays; its final path."""
@@ -173,7 +173,7 @@ class Run:
         entry = {"path": path.relative_to(self.folder).as_posix(), **entry}
         self._waiting.append((self._pool.submit(_save, path, save), entry))
         self._entries.append(entry)
-        return self.files[-1]
+        return self.out / entry["path"]
 
     def _settle(self, left: int = 0) -> None:
         """Waits until at most so many files are still to be written; raises the first error of those that were."""

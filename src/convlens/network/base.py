@@ -1,7 +1,7 @@
 """What the techniques see of a network, whatever framework it is written in."""
 
 from abc import ABC, abstractmethod
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -13,7 +13,7 @@ from convlens import backend
 from convlens.errors import LayerError, ModelError
 from convlens.network.head import Head, find_head
 from convlens.network.labels import Labels
-from convlens.network.layers import InputSpec, LayerInfo, base_path, find_layer, select_layers
+from convlens.network.layers import Calls, InputSpec, LayerInfo, base_path, find_layer, select_layers
 from convlens.network.observation import Observation, listed, observe
 from convlens.network.preprocessing import Preprocessing
 
@@ -199,16 +199,13 @@ class Network(ABC):
         """
         from keras import tree
 
-        counts: Counter[str] = Counter()
-        during = self._passes
+        calls, during = Calls(), self._passes
 
         def on_output(path: str, arguments: tuple, raw: Any) -> Any:
-            nonlocal during
+            nonlocal calls, during
             if during != self._passes:
-                counts.clear()
-                during = self._passes
-            call = f"{path}:{counts[path]}" if counts[path] else path
-            counts[path] += 1
+                calls, during = Calls(), self._passes
+            call = calls.name(path)
             if call not in hooks:
                 return raw
             parts = tree.flatten(raw)

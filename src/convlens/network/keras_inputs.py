@@ -14,12 +14,6 @@ def has_graph(model: Any) -> bool:
         return False
 
 
-def given_specs(shape: Any) -> tuple[InputSpec, ...]:
-    """Inputs from the user's shape (height, width, channels), or from a list of them."""
-    shapes = shape if isinstance(shape[0], list | tuple) else [shape]
-    return tuple(InputSpec(f"input_{number}", tuple(sides)) for number, sides in enumerate(shapes))
-
-
 def own_specs(model: Any, source: str, channels_first: bool) -> tuple[InputSpec, ...]:
     """Inputs as the model knows them: from its graph, or from when it was built."""
     if has_graph(model):

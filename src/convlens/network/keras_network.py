@@ -11,8 +11,8 @@ import numpy as np
 from convlens import backend
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
-from convlens.network.keras_inputs import given_specs, has_graph, own_specs, with_planes
-from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path
+from convlens.network.keras_inputs import has_graph, own_specs, with_planes
+from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path, given_specs
 
 PROBE = 224  # pixels, for models that take any size
 ELEMENTWISE = (

@@ -1,8 +1,10 @@
 """The layers of a network that can be looked at, and how the user names them."""
 
 import fnmatch
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,12 @@ class InputSpec:
     @property
     def is_image(self) -> bool:
         return len(self.shape) == 3
+
+
+def given_specs(shape: Any) -> tuple[InputSpec, ...]:
+    """Inputs from the user's shape (height, width, channels), or from a list of them."""
+    shapes = shape if isinstance(shape[0], list | tuple) else [shape]
+    return tuple(InputSpec(f"input_{number}", tuple(sides)) for number, sides in enumerate(shapes))
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,19 @@ class LayerInfo:
     @property
     def is_spatial(self) -> bool:
         return len(self.output_shape) == 4 and int(np.prod([side or 2 for side in self.output_shape[1:3]])) > 1
+
+
+class Calls:
+    """Counts the calls of each layer in a forward pass: the second one of `relu` is `relu:1`."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def name(self, path: str) -> str:
+        """Of the next call of this layer."""
+        number = self._counts[path]
+        self._counts[path] += 1
+        return f"{path}:{number}" if number else path
 
 
 def base_path(path: str, known: Sequence[str]) -> str:

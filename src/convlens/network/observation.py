@@ -1,6 +1,5 @@
 """What a network does in one forward pass: which layers are called, and which tensors they put out."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ import numpy as np
 
 from convlens import backend
 from convlens.errors import ImageError
-from convlens.network.layers import OTHER, POOLING, LayerInfo
+from convlens.network.layers import OTHER, POOLING, Calls, LayerInfo
 
 if TYPE_CHECKING:
     from convlens.network.base import Network
@@ -44,7 +43,7 @@ class _Recorder:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.same: dict[str, int] = {}
         self.passed: set[str] = set()
-        self.counts: Counter[str] = Counter()
+        self.calls = Calls()
         self.kept: list[tuple[Any, int]] = []
 
     def number(self, tensor: Any) -> int:
@@ -58,8 +57,7 @@ class _Recorder:
     def on_output(self, path: str, arguments: tuple, raw: Any) -> Any:
         from keras import tree
 
-        key = f"{path}:{self.counts[path]}" if self.counts[path] else path
-        self.counts[path] += 1
+        key = self.calls.name(path)
         parts = tree.flatten(raw)
         if parts and hasattr(parts[0], "shape"):
             known = len(self.kept)

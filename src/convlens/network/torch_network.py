@@ -1,6 +1,5 @@
 """Any PyTorch module, through forward hooks."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,7 +11,7 @@ from torch import nn
 from convlens.errors import ModelError
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
-from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path
+from convlens.network.layers import CONVOLUTION, OTHER, POOLING, Calls, InputSpec, base_path, given_specs
 from convlens.network.tokens import FIRST, LAST, Layout, Sides, Tokens, find_layouts, spread
 
 # sides in pixels of the inputs that published networks take, the commonest first
@@ -38,8 +37,7 @@ class TorchNetwork(Network):
             self._specs = (InputSpec("input", (None, None, self._channels())),)
             self._find_sides()
         else:
-            shapes = input_shape if isinstance(input_shape[0], list | tuple) else [input_shape]
-            self._specs = tuple(InputSpec(f"input_{number}", tuple(shape)) for number, shape in enumerate(shapes))
+            self._specs = given_specs(input_shape)
         self._find_layouts()
 
     def _channels(self) -> int:
@@ -75,13 +73,13 @@ class TorchNetwork(Network):
     def _output_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
         """What each call of a layer puts out for one image of this size."""
         shapes: dict[str, tuple[int, ...]] = {}
-        calls: Counter[str] = Counter()
+        calls = Calls()
 
         def note(path: str, arguments: tuple, raw: Any) -> Any:
+            call = calls.name(path)
             first = next((part for part in tree.flatten(raw) if isinstance(part, torch.Tensor)), None)
             if first is not None:
-                shapes[f"{path}:{calls[path]}" if calls[path] else path] = tuple(first.shape)
-            calls[path] += 1
+                shapes[call] = tuple(first.shape)
             return raw
 
         with self.reading(), self.tap(self.paths, note):

@@ -19,9 +19,13 @@ async function draw(canvas, part, channel) {
     Math.floor(place / part.columns) * height, width, height, 0, 0, width, height);
 }
 
+/** The layer's grid of the kind that is open, or its other one. */
+const gridOf = (layer) => grids.find((known) => known.path === layer && known.kind === kindOpen)
+  ?? grids.find((known) => known.path === layer);
+
 function numbers(layer, channel) {
   const made = seen(layer);
-  const filter = data.patterns[layer]?.filters.find((known) => known.filter === channel);
+  const filter = filterOf(layer, channel);
   const rows = [];
   if (made) {
     const { mean, maximum, active } = made.each;
@@ -38,7 +42,7 @@ function numbers(layer, channel) {
 
 function sentence(layer, channel) {
   const made = seen(layer);
-  const filter = data.patterns[layer]?.filters.find((known) => known.filter === channel);
+  const filter = filterOf(layer, channel);
   const parts = [];
   if (made) {
     parts.push(made.dead.includes(channel)
@@ -85,8 +89,7 @@ function show(layer, channel, pinned, kind = kindOpen) {
 function open(layer, channel, { scroll = false, focus = false } = {}) {
   Object.assign(chosen, { layer, channel });
   show(layer, channel, true);
-  const grid = grids.find((known) => known.path === layer && known.kind === kindOpen)
-    ?? grids.find((known) => known.path === layer);
+  const grid = gridOf(layer);
   if (grid) {
     if (!grid.channels.includes(channel) && grid.kind === "activations" && chosen.kept !== "all") keepAll();
     if (!grid.whole && grid.channels.indexOf(channel) >= FIRST) expand(grid);
@@ -129,8 +132,7 @@ function close() {
 
 /** The next channel of the layer, in the order shown. */
 function step(by) {
-  const grid = grids.find((known) => known.path === chosen.layer && known.kind === kindOpen)
-    ?? grids.find((known) => known.path === chosen.layer);
+  const grid = gridOf(chosen.layer);
   const place = grid?.channels.indexOf(chosen.channel) ?? -1;
   const next = grid?.channels[place + by];
   if (next !== undefined) open(chosen.layer, next, { focus: grid.holder.contains(document.activeElement), scroll: false });

@@ -1,17 +1,12 @@
 // Why this class: a heatmap over the photo, its map alone, and the contrast with the likeliest other class.
 
 const heatShown = { layer: 0, target: 0, view: "evidence" };
-const nameOf = (target) => target.name ?? `class ${target.index}`;
 
 function drawTargets() {
   const targets = data.heat[heatShown.layer].images[chosen.photo] ?? [];
   const rows = targets.map((target, place) => {
     const input = make("input", { type: "radio", name: "target", value: place, checked: place === heatShown.target });
-    const bar = make("i");
-    bar.style.width = `${100 * (target.score ?? 0)}%`;
-    return make("label", {}, input, make("span", { className: "name" }, nameOf(target)),
-      make("span", { className: "share" }, bar),
-      make("span", { className: "number" }, target.score === null ? "" : `${(100 * target.score).toFixed(1)} %`));
+    return make("label", {}, input, ...scored(target));
   });
   role("targets").replaceChildren(...rows);
 }

@@ -21,13 +21,7 @@ function drawPhoto() {
   Object.assign(picture, { width: photo.width, height: photo.height });
   role("photo-name").textContent = photo.name;
   role("photo-size").textContent = `${photo.width} × ${photo.height} px${photo.note ? `; ${photo.note}` : ""}`;
-  role("bars")?.replaceChildren(...photo.predictions.map((guess) => {
-    const bar = make("i");
-    bar.style.width = `${100 * (guess.score ?? 0)}%`;
-    return make("li", {}, make("span", { className: "name" }, guess.name ?? `class ${guess.index}`),
-      make("span", { className: "share" }, bar),
-      make("span", { className: "number" }, `${(100 * (guess.score ?? 0)).toFixed(1)} %`));
-  }));
+  role("bars")?.replaceChildren(...photo.predictions.map((guess) => make("li", {}, ...scored(guess))));
   all("button[data-photo]").forEach((button) =>
     button.setAttribute("aria-pressed", String(Number(button.dataset.photo) === chosen.photo)));
 }

@@ -67,6 +67,18 @@ const say = (text) => { one("#said").textContent = text; };
 /** What a layer did on the image chosen; undefined where the run did not get there. */
 const seen = (path) => layers.get(path)?.images[chosen.photo];
 
+const filterOf = (layer, channel) => data.patterns[layer]?.filters.find((known) => known.filter === channel);
+
+const nameOf = (target) => target.name ?? `class ${target.index}`;
+
+/** A class's line in a list: its name, its probability as a bar and as a number. */
+function scored(target) {
+  const bar = make("i");
+  bar.style.width = `${100 * (target.score ?? 0)}%`;
+  return [make("span", { className: "name" }, nameOf(target)), make("span", { className: "share" }, bar),
+    make("span", { className: "number" }, target.score === null ? "" : `${(100 * target.score).toFixed(1)} %`)];
+}
+
 /** The part of the address after "#" that opens what is open now. */
 function link(layer, channel) {
   const parts = [];

@@ -46,7 +46,7 @@ function least(side) {
 
 function label(grid, channel) {
   if (grid.kind === "patterns") {
-    const filter = data.patterns[grid.path].filters.find((known) => known.filter === channel);
+    const filter = filterOf(grid.path, channel);
     return `filter ${channel}, ${filter.status === "ok" ? `activation ${digits(filter.end)}` : filter.status}`;
   }
   const made = seen(grid.path);

@@ -26,8 +26,7 @@ def objective(network: Network, layer: str, narrow: bool = False) -> Callable:
             few = network.narrowed(layer, directions)
             directions = ops.eye(directions.shape[0])
         with few:
-            (raw,) = record(*others[:place], images, *others[place:])
-        output: Any = ops.cast(raw, "float32")  # a mean in half precision would lose digits
+            (output,) = record(*others[:place], images, *others[place:])
         along = ops.mean(output, axis=tuple(range(1, len(output.shape) - 1))) if len(output.shape) > 2 else output
         each = ops.sum(along * directions, axis=-1)
         return ops.reshape(ops.sum(each), (1,)), each
