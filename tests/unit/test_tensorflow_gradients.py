@@ -13,7 +13,7 @@ if keras_ready().backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from convlens.backend.tensorflow_gradients import graph_gradients
+from convlens.backend.tensorflow_gradients import gradients
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -23,7 +23,7 @@ def noise(*shape: int) -> np.ndarray:
 def both(fn: Callable, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, set[str]]:
     """The gradient as convlens computes it, TensorFlow's own, and the operations of the former's graph."""
     image = tf.constant(x)
-    run = tf.function(lambda value: graph_gradients(lambda inner: (fn(inner)[None], ()), value, ())[2][0])
+    run = tf.function(lambda value: gradients(lambda inner: (fn(inner)[None], ()))(value)[2][0])
     with tf.GradientTape() as tape:
         tape.watch(image)
         score = fn(image)

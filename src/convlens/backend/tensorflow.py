@@ -8,12 +8,8 @@ import tensorflow as tf
 
 from convlens.backend.processor import has_bfloat16
 from convlens.backend.shapes import by_shape
-from convlens.backend.tensorflow_gradients import graph_gradients
+from convlens.backend.tensorflow_gradients import gradients as gradients
 from convlens.backend.tensorflow_layers import quick_call as quick_call
-
-
-def gradients(fn: Callable) -> Callable:
-    return lambda x, *arguments: graph_gradients(fn, x, arguments)
 
 
 def compiled(fn: Callable, variables: Any = ()) -> Callable:
@@ -48,7 +44,7 @@ def gains_by_bfloat16() -> bool:
 
 
 def calls_at_once() -> int:
-    return 1 if tf.config.list_physical_devices("GPU") else 2  # processors wait for each other within an operation
+    return 2 if device() == "CPU" else 1  # processors wait for each other within an operation
 
 
 def versions() -> dict[str, str]:

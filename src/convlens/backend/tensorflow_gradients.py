@@ -1,6 +1,6 @@
 """Gradients on TensorFlow, two of them computed in a faster way than its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -77,9 +77,14 @@ def _in_blocks(gradient: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.nn.depth_to_space(tf.nn.conv2d(gradient, blocks, strides=2, padding=padding), 2)
 
 
-def graph_gradients(fn: Any, x: Any, arguments: Sequence[Any]) -> tuple[Any, Any, Any]:
-    with tf.compat.v1.get_default_graph().gradient_override_map(NAMES):
-        scores, rest = fn(x, *arguments)
-    parts = tf.unstack(scores)
-    none = tf.UnconnectedGradients.ZERO
-    return scores, rest, tf.stack([tf.gradients(part, x, unconnected_gradients=none)[0] for part in parts])
+def gradients(fn: Callable) -> Callable:
+    """As the backends' own; to be called inside a function that is traced."""
+
+    def with_gradients(x: Any, *arguments: Any) -> tuple[Any, Any, Any]:
+        with tf.compat.v1.get_default_graph().gradient_override_map(NAMES):
+            scores, rest = fn(x, *arguments)
+        parts = tf.unstack(scores)
+        none = tf.UnconnectedGradients.ZERO
+        return scores, rest, tf.stack([tf.gradients(part, x, unconnected_gradients=none)[0] for part in parts])
+
+    return with_gradients

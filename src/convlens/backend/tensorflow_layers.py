@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import keras
 import tensorflow as tf
+
+from convlens.backend.keras_layers import convolved, is_plain_convolution
 
 _kernels: WeakKeyDictionary[Any, tf.Variable] = WeakKeyDictionary()  # by layer, bfloat16
 
@@ -16,14 +17,9 @@ def quick_call(layer: Any, channels: Any = None) -> Callable | None:
     Args:
         channels: the only output channels that are wanted, an integer tensor.
     """
-    if (
-        type(layer) is not keras.layers.Conv2D
-        or layer.compute_dtype != "bfloat16"
-        or layer.data_format != "channels_last"
-        or ("call" in vars(layer) and channels is None)
-        or getattr(layer, "quantization_mode", None) is not None
-        or getattr(layer, "lora_enabled", False)
-    ):
+    if not is_plain_convolution(layer) or layer.compute_dtype != "bfloat16" or layer.data_format != "channels_last":
+        return None
+    if layer not in _kernels if channels is not None else "call" in vars(layer):
         return None
     own = layer.call
     if channels is None:
@@ -33,12 +29,10 @@ def quick_call(layer: Any, channels: Any = None) -> Callable | None:
         if inputs.dtype != tf.bfloat16:  # in between, something may be computed in float32
             return own(inputs)
         kernel: Any = _kernels[layer] if channels is None else tf.gather(_kernels[layer], channels, axis=-1)
-        options = {name: getattr(layer, name) for name in ("strides", "padding", "data_format", "dilation_rate")}
-        outputs: Any = keras.ops.conv(inputs, tf.convert_to_tensor(kernel), **options)
-        if layer.use_bias:
-            bias = tf.cast(layer.bias, outputs.dtype)
-            outputs += bias if channels is None else tf.gather(bias, channels)
-        return layer.activation(outputs)
+        bias: Any = tf.cast(layer.bias, inputs.dtype) if layer.use_bias else None
+        if bias is not None and channels is not None:
+            bias = tf.gather(bias, channels)
+        return convolved(layer, inputs, tf.convert_to_tensor(kernel), bias)
 
     return call
 

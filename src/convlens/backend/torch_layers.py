@@ -11,6 +11,8 @@ import keras
 import torch
 from torch.nn import functional
 
+from convlens.backend.keras_layers import is_plain_convolution
+
 
 def quick_call(layer: Any, channels: Any = None) -> Callable | None:
     """What may stand for `layer.call` for a while, during which weights must not change; None where nothing may.
@@ -22,12 +24,12 @@ def quick_call(layer: Any, channels: Any = None) -> Callable | None:
         return None
     if type(layer) is keras.layers.MaxPooling2D and layer.padding == "valid":
         return _pooling(layer)
-    if type(layer) is not keras.layers.Conv2D or getattr(layer, "quantization_mode", None) is not None:
+    if not is_plain_convolution(layer):
         return None
     simple = layer.padding == "valid" or (
         layer.padding == "same" and set(layer.strides) == {1} and all(side % 2 for side in layer.kernel_size)
     )
-    return _convolution(layer, channels) if simple and not getattr(layer, "lora_enabled", False) else None
+    return _convolution(layer, channels) if simple else None
 
 
 def _pooling(layer: Any) -> Callable:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from convlens import backend
+from convlens.backend.keras_layers import convolved, is_plain_convolution
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
 from convlens.network.keras_inputs import has_graph, own_specs, with_planes
@@ -204,12 +205,10 @@ class KerasNetwork(Network):
         )
 
     def can_narrow(self, path: str) -> bool:
-        layer = self._by_path.get(path)
+        layer: Any = self._by_path.get(path)
         return (
-            type(layer) is keras.layers.Conv2D
+            is_plain_convolution(layer)
             and layer.groups == 1
-            and getattr(layer, "quantization_mode", None) is None
-            and not getattr(layer, "lora_enabled", False)
             and getattr(layer.activation, "__name__", "") in ELEMENTWISE
             and f"{path}:1" not in self.observe().shapes
         )
@@ -257,13 +256,9 @@ def _narrow_convolution(layer: Any, channels: Any, inputs: Any) -> Any:
     """What a `Conv2D` puts out in some of its channels."""
     if call := backend.current().quick_call(layer, channels):
         return call(inputs)
-    options = {name: getattr(layer, name) for name in ("padding", "data_format", "dilation_rate")}
     kernel = keras.ops.take(layer.kernel, channels, axis=-1)
-    outputs: Any = keras.ops.conv(inputs, kernel, strides=layer.strides, **options)
-    if layer.use_bias:
-        bias = keras.ops.take(layer.bias, channels, axis=0)
-        outputs += bias if layer.data_format == "channels_last" else keras.ops.reshape(bias, (1, -1, 1, 1))
-    return layer.activation(outputs)
+    bias = keras.ops.take(layer.bias, channels, axis=0) if layer.use_bias else None
+    return convolved(layer, inputs, kernel, bias)
 
 
 def _tapped(path: str, call: Callable, on_output: OnOutput) -> Callable:

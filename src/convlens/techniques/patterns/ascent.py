@@ -68,9 +68,9 @@ class Ascent:
     def __init__(self, network: Network, layer: LayerInfo, pixels: Pixels, settings: Settings) -> None:
         self._network, self._layer, self._pixels, self._settings = network, layer, pixels, settings
         self._narrow = network.can_narrow(layer.path)
-        self._key = (layer.path, self._narrow)
-        step = ascent_step(network, layer.path, self._narrow)
-        self._step = network.compiled(("ascent", *self._key, settings.precision), step)
+        which = layer.path, self._narrow
+        self._step = network.compiled(("ascent", *which, settings.precision), ascent_step(network, *which))
+        self._value = network.compiled(("value", *which), value(network, *which))
         # as large as an image: TensorFlow is slow at repeating a few values over the last axis
         sizes = np.broadcast_to(pixels.grey_level * settings.step_size, (*settings.sides, len(pixels.offset)))
         (self._sizes,) = network.tensors([sizes.astype("float32")])
@@ -114,8 +114,7 @@ class Ascent:
         """The filters' values on images in input units, in float32 whatever the ascent is computed in."""
         directions, others = self._aimed(filters)
         with self._network.computing("float32"):
-            measure = self._network.compiled(("value", *self._key), value(self._network, *self._key))
-            return numpy_arrays(measure(*self._network.tensors([images]), directions, *others))[0]
+            return numpy_arrays(self._value(*self._network.tensors([images]), directions, *others))[0]
 
     def _aimed(self, filters: Sequence[int]) -> tuple[Any, list[Any]]:
         """What the objective takes beside the images."""

@@ -1,0 +1,23 @@
+"""Keras's convolutions, as those see them who compute them in another way."""
+
+from typing import Any
+
+import keras
+
+
+def is_plain_convolution(layer: Any) -> bool:
+    """Whether this is Keras's own `Conv2D` and its kernel is what is multiplied: neither quantized nor with LoRA."""
+    return (
+        type(layer) is keras.layers.Conv2D
+        and getattr(layer, "quantization_mode", None) is None
+        and not getattr(layer, "lora_enabled", False)
+    )
+
+
+def convolved(layer: Any, inputs: Any, kernel: Any, bias: Any) -> Any:
+    """What a `Conv2D` puts out with another kernel, and another bias if it has one."""
+    options = {name: getattr(layer, name) for name in ("strides", "padding", "data_format", "dilation_rate")}
+    outputs: Any = keras.ops.conv(inputs, kernel, **options)
+    if bias is not None:
+        outputs += bias if layer.data_format == "channels_last" else keras.ops.reshape(bias, (1, -1, 1, 1))
+    return layer.activation(outputs)
