@@ -185,7 +185,7 @@ def test(path: Path, data: Path) -> None:
     network = convlens.load(path, preprocess="rescale")
     right = []
     for label, name in enumerate(CLASSES):
-        _, arrays = read_samples(network, data / "test" / name)
+        arrays = read_samples(network, data / "test" / name).arrays
         right += [int(row.argmax() == label) for row in predictions(network, arrays)]
     print(json.dumps({"photos": len(right), "accuracy": sum(right) / len(right)}))
 

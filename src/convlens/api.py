@@ -90,8 +90,7 @@ def activations(
     from convlens.techniques.activations import activations as look
 
     network = _network(network, batch_size)
-    photos, arrays = read_samples(network, images)
-    return look(network, photos, arrays, layers, batch_size, progress)
+    return look(network, read_samples(network, images), layers, batch_size, progress)
 
 
 def filter_patterns(
@@ -171,7 +170,8 @@ def heatmap(
         ImageError, LayerError, TargetError, OptionError.
     """
     from convlens.network.feed import read_samples
-    from convlens.techniques.heatmaps import class_index, heatmaps
+    from convlens.techniques.heatmaps import heatmaps
+    from convlens.techniques.targets import class_index
 
     network = _network(network, batch_size)
     if target is not None and top is not None:
@@ -182,11 +182,9 @@ def heatmap(
     targets = None if target is None else [class_index(network, one) for one in wanted]
     if targets == []:
         raise TargetError("no target given; expected a class index or name")
-    photos, arrays = read_samples(network, images)
+    samples = read_samples(network, images)
     shown = 1 if top is None else top
-    made = heatmaps(
-        network, photos, arrays, targets, layer, method, score, shown, output, batch_size, progress, precision
-    )
+    made = heatmaps(network, samples, targets, layer, method, score, shown, output, batch_size, progress, precision)
     return made if several else made[0]
 
 

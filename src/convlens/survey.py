@@ -12,10 +12,10 @@ import numpy as np
 
 from convlens import page
 from convlens.errors import OptionError
-from convlens.images import Photo
 from convlens.network.base import Network
-from convlens.network.feed import read_samples
+from convlens.network.feed import Samples, read_samples
 from convlens.network.layers import CONVOLUTION, POOLING, LayerInfo
+from convlens.network.preprocessing import Preprocessing
 from convlens.network.provenance import provenance
 from convlens.render.sprites import contrast_cells, photo_picture
 from convlens.results.heatmaps import Heatmap
@@ -64,8 +64,7 @@ class Survey:
     """One run: what it looks at, and where it writes."""
 
     network: Network
-    photos: Sequence[Photo]
-    arrays: Sequence[np.ndarray]
+    samples: Samples
     run: Run
     begin: Stage
     seed: int
@@ -104,12 +103,12 @@ class Survey:
 
     def _pattern_layers(self) -> list[LayerInfo]:
         found = pattern_layers(self.network)
-        self.run.note("planned", {"photos": len(self.photos), "patterns": [layer.path for layer in found]})
+        self.run.note("planned", {"photos": len(self.samples), "patterns": [layer.path for layer in found]})
         return found
 
     def _photos(self) -> None:
         listed = []
-        for photo in self.photos:
+        for photo in self.samples.photos:
             place = self.run.web_picture(
                 f"photos/{safe_name(photo.name)}.webp", photo_picture(photo.pixels), exact=False, view="photo"
             )
@@ -117,12 +116,12 @@ class Survey:
         self.run.note("photos", listed)
 
     def _activations(self, name: str) -> None:
-        progress, total = self.begin(name), len(self.photos)
+        progress, total = self.begin(name), len(self.samples)
         layers: dict[str, Any] = {}
-        self.run.note("activations", {"images": [photo.name for photo in self.photos], "layers": layers})
-        size = self.batch_size or images_at_once(self.network, self.arrays)
+        self.run.note("activations", {"images": [photo.name for photo in self.samples.photos], "layers": layers})
+        size = self.batch_size or images_at_once(self.network, self.samples.arrays)
         for chunk in chunks(total, size):  # raw values of all images at once would not fit into memory
-            found = activations(self.network, self.photos[chunk], [array[chunk] for array in self.arrays])
+            found = activations(self.network, self.samples[chunk])
             for layer, entries in found.write_sprites(self.run).items():
                 shape = list(found[layer].shape[1:])
                 layers.setdefault(layer, {"shape": shape, "images": []})["images"] += entries
@@ -132,11 +131,11 @@ class Survey:
     def _heatmaps(self, name: str) -> None:
         top = min(self.top, self.network.head().classes)
         listed: list[dict[str, Any]] = []
-        for layer in heatmap_layers(self.network, self.arrays):
+        for layer in heatmap_layers(self.network, self.samples.arrays):
             shared = {"top": top, "layer": layer, "batch_size": self.batch_size}
-            made = heatmaps(self.network, self.photos, self.arrays, progress=self.begin(f"{name} at {layer}"), **shared)
+            made = heatmaps(self.network, self.samples, progress=self.begin(f"{name} at {layer}"), **shared)
             for heatmap in made:
-                pictures = [heatmap.write_layers(self.run, index) for index in range(len(self.photos))]
+                pictures = [heatmap.write_layers(self.run, index) for index in range(len(self.samples))]
                 for index, entry in enumerate(pictures):
                     entry["contrast"] = self._contrast(heatmap, made, index)
                 listed.append({**heatmap.to_json(), "pictures": pictures})
@@ -149,7 +148,7 @@ class Survey:
         if numbers is None or rival is None or {heatmap.status[index], rival.status[index]} != {"ok"}:
             return None
         picture, limit = contrast_cells(heatmap.values[index] - rival.values[index])
-        photo, target = self.photos[index].name, heatmap.targets[index]
+        photo, target = self.samples.photos[index].name, heatmap.targets[index]
         place = f"heatmaps/{safe_name(photo)}/{safe_name(heatmap.layer)}-{target}-contrast.webp"
         words = {"layer": heatmap.layer, "photo": photo, "target": target, "view": "heatmap"}
         alike = correlation(heatmap, rival)[index]
@@ -175,11 +174,12 @@ class Survey:
 
 @dataclass(frozen=True)
 class Written:
-    """What a survey wrote: the page, all files, and what could not be made and why."""
+    """What a survey wrote: the page, all files, what could not be made and why, and what the user should know."""
 
     page: Path
     files: list[Path]
     failures: list[dict[str, str]]
+    notes: list[str]
 
 
 def survey(
@@ -219,7 +219,8 @@ def survey(
     given = (command, seed, batch_size, top, size, stage or (lambda name: None))
     if not single_file:
         run = _run(network, images, Path(out), overwrite, *given)
-        return Written(Path(out) / page.PAGE, run.files, run.manifest()["failures"])
+        manifest = run.manifest()
+        return Written(Path(out) / page.PAGE, run.files, manifest["failures"], manifest["notes"])
     page.check_file(Path(out), overwrite)
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "run"
@@ -228,7 +229,8 @@ def survey(
         finally:
             if folder.is_dir():  # also of an interrupted run
                 page.build(folder, out, single_file=True, overwrite=overwrite)
-    return Written(Path(out), [Path(out)], run.manifest()["failures"])
+    manifest = run.manifest()
+    return Written(Path(out), [Path(out)], manifest["failures"], manifest["notes"])
 
 
 def _run(
@@ -243,21 +245,22 @@ def _run(
     size: int,
     begin: Stage,
 ) -> Run:
-    with Run(out, command, overwrite, provenance(network, seed=seed)) as run:
-        photos, arrays = read_samples(network, images)
-        run.note("network", facts(network))
+    with Run(out, command, overwrite) as run:
+        samples = read_samples(network, images)
+        run.note("provenance", provenance(network, samples.preprocessing, samples.notes, seed=seed))
+        run.note("network", facts(network, samples.preprocessing))
         status = "interrupted"
         try:
-            Survey(network, photos, arrays, run, begin, seed, batch_size, top, size).look()
+            Survey(network, samples, run, begin, seed, batch_size, top, size).look()
             status = "complete"
         finally:
-            run.note("notes", list(network.notes))
+            run.note("notes", [*network.notes, *samples.notes])
             run.write_text(page.PAGE, page.html({**run.manifest(), "status": status}))
     return run
 
 
-def facts(network: Network) -> dict[str, Any]:
-    """What the network is, for the manifest: source, layers, parameters, input, preprocessing, class names."""
+def facts(network: Network, preprocessing: Preprocessing) -> dict[str, Any]:
+    """What the network is, for the manifest: source, layers, parameters, input, preprocessing used, class names."""
     return {
         "source": network.source,
         "sha256": network.sha256,
@@ -268,7 +271,7 @@ def facts(network: Network) -> dict[str, Any]:
         "input": list(network.image_shape),
         "classes": network.head().classes,
         "score": str(network.head()),
-        "preprocessing": str(network.preprocessing) if network.preprocessing else None,
+        "preprocessing": str(preprocessing),
         "labels": network.labels.source if network.labels else None,
         "layers": [layer_json(layer) for layer in network.layers],
     }

@@ -51,7 +51,7 @@ def test_its_accuracy_on_photos_that_it_never_saw(network, data: Path) -> None:
     right = []
     for label, name in enumerate(("cats", "dogs")):
         paths = sorted((data / "dogs_vs_cats/test" / name).glob("*.jpg"))[::5]
-        _, arrays = read_samples(network, paths)
+        arrays = read_samples(network, paths).arrays
         right += list(predictions(network, arrays).argmax(-1) == label)
     assert len(right) == 200
     assert np.mean(right) >= 0.80
@@ -61,5 +61,5 @@ def test_activations_of_the_seeds_photo(network, data: Path) -> None:
     found = convlens.activations(network, data / "dogs_vs_cats/test/cats/cat.1700.jpg")
     assert len(found) == 8
     assert found["conv2d_5"].shape == (1, 148, 148, 32)
-    keras = network.model.layers[0](np.asarray(read_samples(network, found.photos[0])[1][0]))
+    keras = network.model.layers[0](np.asarray(read_samples(network, found.photos[0]).arrays[0]))
     np.testing.assert_allclose(found["conv2d_5"], np.asarray(keras), rtol=1e-4, atol=1e-5)

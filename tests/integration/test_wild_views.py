@@ -48,7 +48,7 @@ def as_keras_computes(network: Any, images: Any, path: str | None = None) -> np.
     """A layer's output, or the network's, by Keras alone."""
     model = network.model
     inner = keras.Model(model.inputs, model.outputs[0] if path is None else model.get_layer(path).output)
-    x = read_samples(network, images)[1][0]
+    x = read_samples(network, images).arrays[0]
     shape = [side or own for side, own in zip(inner.inputs[0].shape[1:], x.shape[1:], strict=False)]
     return keras.ops.convert_to_numpy(inner([x.reshape(len(x), *shape)], training=False))
 
@@ -142,9 +142,9 @@ def test_a_reader_of_text(wild: Any, photos: list[Path]) -> None:
 def test_the_preprocessing_of_the_dog_cat_classifier_is_found(wild: Any, photos: list[Path]) -> None:
     """Fed with 0 to 255, as the guess finds by itself, it gives the numbers that its author published."""
     network = convlens.load(wild["K12"])
-    cat, dog = convlens.heatmap(network, photos).predictions
-    assert (network.preprocessing.name, network.preprocessing.guessed) == ("none", True)
-    assert "guessed none (RGB 0 to 255)" in network.notes[-1]
+    heatmap = convlens.heatmap(network, photos)
+    cat, dog = heatmap.predictions
+    assert "guessed none (RGB 0 to 255)" in heatmap.notes[-1]
     assert (cat[0].index, dog[0].index) == (0, 1)
     assert cat[0].score == pytest.approx(0.9014, abs=1e-3)
     assert dog[0].score == pytest.approx(0.9204, abs=1e-3)
@@ -182,7 +182,7 @@ def test_the_three_views_of_a_checkpoint(wild: Any, photos: list[Path], name: st
 
     module = network.model.get_submodule(layer)
     handle = module.register_forward_hook(keep)
-    x = torch.from_numpy(read_samples(network, photos)[1][0]).permute(0, 3, 1, 2)
+    x = torch.from_numpy(read_samples(network, photos).arrays[0]).permute(0, 3, 1, 2)
     scores = network.model.eval()(x)
     handle.remove()
     scores[:, 1].sum().backward()

@@ -14,7 +14,6 @@ from convlens.cli.quiet import hushed
 from convlens.cli.timings import lap
 from convlens.errors import OptionError
 from convlens.network.layers import LayerInfo
-from convlens.network.provenance import provenance
 from convlens.results.patterns import FilterPatterns
 from convlens.store import MANIFEST, Run
 from convlens.survey import layer_json, survey
@@ -91,10 +90,7 @@ def run_layers(model: str, as_json: bool, **options: Any) -> None:
 
 def run_activations(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
     network, out = _load(model, options), Path(options["out"] or "convlens-activations")
-    with (
-        Run(out, "activations", options["overwrite"], provenance(network, seed=options["seed"])) as run,
-        stages() as begin,
-    ):
+    with Run(out, "activations", options["overwrite"]) as run, stages() as begin:
         found = convlens.activations(
             network,
             list(images),
@@ -104,12 +100,13 @@ def run_activations(model: str, images: Sequence[str], as_json: bool, **options:
         )
         lap("computing")
         found.write(run, scale=options["scale"], columns=options["columns"], colormap=options["colormap"])
-        run.note("notes", network.notes)
+        run.note("provenance", found.provenance)
+        run.note("notes", found.notes)
         run.note("activations", found.to_json())
         lap("drawing and writing")
-    note(network.notes)
+    note(found.notes)
     if as_json:
-        return print_json({**found.to_json(), "notes": network.notes, "files": [str(path) for path in run.files]})
+        return print_json({**found.to_json(), "notes": found.notes, "files": [str(path) for path in run.files]})
     for index, photo in enumerate(found.photos):
         rows = []
         for path, statistics in found.statistics.items():
@@ -130,14 +127,14 @@ def run_activations(model: str, images: Sequence[str], as_json: bool, **options:
 def run_filters(model: str, layer_names: Sequence[str], as_json: bool, **options: Any) -> None:
     network, out = _load(model, options), Path(options["out"] or "convlens-filters")
     made: list[FilterPatterns] = []
-    with Run(out, "filters", options["overwrite"], provenance(network, seed=options["seed"])) as run, stages() as begin:
+    with Run(out, "filters", options["overwrite"]) as run, stages() as begin:
         for layer in network.select(layer_names):
             _layer_patterns(network, layer, options, run, begin(f"patterns of {layer.path}"), made)
-        run.note("notes", network.notes)
-    note(network.notes)
+    notes = made[0].notes
+    note(notes)
     if as_json:
         listed = [one.to_json() for one in made]
-        return print_json({"patterns": listed, "notes": network.notes, "files": [str(path) for path in run.files]})
+        return print_json({"patterns": listed, "notes": notes, "files": [str(path) for path in run.files]})
     rows = []
     for one in made:
         live = [row for row, status in enumerate(one.status) if status == "ok"]
@@ -172,6 +169,8 @@ def _layer_patterns(
             lap("computing")
             made[-1].write(run)
             lap("drawing and writing")
+            run.note("provenance", made[-1].provenance)
+            run.note("notes", made[-1].notes)
             run.note("patterns", [one.to_json() for one in made])
 
 
@@ -181,7 +180,7 @@ def _shifted(progress: Progress, before: int, total: int, done: int, _: int) -> 
 
 def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
     network, out = _load(model, options), Path(options["out"] or "convlens-heatmap")
-    with Run(out, "heatmap", options["overwrite"], provenance(network, seed=options["seed"])) as run, stages() as begin:
+    with Run(out, "heatmap", options["overwrite"]) as run, stages() as begin:
         found = convlens.heatmap(
             network,
             list(images),
@@ -194,15 +193,16 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
         for one in maps:
             one.write(run, strength=options["strength"], colormap=options["colormap"])
         run.note("heatmaps", [one.to_json() for one in maps])
+        run.note("provenance", maps[0].provenance)
+        run.note("notes", maps[0].notes)
         lap("drawing and writing")
-        run.note("notes", network.notes)
-    note(network.notes)
+    note(maps[0].notes)
     if as_json:
         listed = [one.to_json() for one in maps]
         shared = {key: listed[0][key] for key in ("layer", "method", "score", "images", "predictions")}
         shared["status"] = [status for one in maps for status in one.status]
         written_files = [str(path) for path in run.files]
-        return print_json({**shared, "heatmaps": listed, "notes": network.notes, "files": written_files})
+        return print_json({**shared, "heatmaps": listed, "notes": maps[0].notes, "files": written_files})
     for index, photo in enumerate(maps[0].photos):
         predictions = [[str(one.index), one.name or "", f"{one.score:.4f}"] for one in maps[0].predictions[index]]
         table(f"{photo.name}: predictions", ["class", "name", "probability"], predictions, right=(0, 2))
@@ -236,10 +236,10 @@ def _report(
     with stages() as begin:
         shared = {name: options[name] for name in ("overwrite", "seed", "batch_size")}
         made = survey(network, images, out, command=command, single_file=single_file, stage=begin, **shared)
-    note([*network.notes, *(f"missing on the page: {one['what']}: {one['why']}" for one in made.failures)])
+    note([*made.notes, *(f"missing on the page: {one['what']}: {one['why']}" for one in made.failures)])
     if as_json:
         files = [str(path) for path in made.files]
-        return print_json({"page": str(made.page), "notes": network.notes, "failures": made.failures, "files": files})
+        return print_json({"page": str(made.page), "notes": made.notes, "failures": made.failures, "files": files})
     written(made.files, out)
 
 

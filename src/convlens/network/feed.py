@@ -1,6 +1,7 @@
 """From the user's images to the arrays that a network takes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,31 @@ from convlens.network.preprocessing import MODES, Preprocessing, preprocessing
 LONGEST = 1024  # pixels, for networks that take any size
 
 
-def read_samples(network: Network, images: Any) -> tuple[list[Photo], list[np.ndarray]]:
-    """The photos as they are shown, and the network's inputs for them.
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images as they are shown, and as the network takes them.
+
+    Attributes:
+        photos: one a sample.
+        arrays: one an input of the network, float32 (samples, height, width, channels) where it takes images.
+        preprocessing: what the images went through, which may be guessed.
+        notes: what was done to them that the user should know, a line each.
+    """
+
+    photos: tuple[Photo, ...]
+    arrays: tuple[np.ndarray, ...]
+    preprocessing: Preprocessing
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, chosen: slice) -> "Samples":
+        return replace(self, photos=self.photos[chosen], arrays=tuple(array[chosen] for array in self.arrays))
+
+
+def read_samples(network: Network, images: Any) -> Samples:
+    """The user's images for a network, which is not changed by it.
 
     Args:
         images: one image or a list of them (paths, Pillow images, arrays). For a network with several inputs, a
@@ -28,8 +52,14 @@ def read_samples(network: Network, images: Any) -> tuple[list[Photo], list[np.nd
         photos = read_images(images)
         if not photos:
             raise ImageError("no images given; expected at least one")
-        return photos, [feed(network, photos)]
-    samples = images if isinstance(images, list) else [images]
+        fitted_images = fitted(network, photos)
+        chosen, notes = known_preprocessing(network, fitted_images)
+        return Samples(tuple(photos), (chosen(fitted_images),), chosen, notes)
+    return _read_several(network, images if isinstance(images, list) else [images])
+
+
+def _read_several(network: Network, samples: list[Any]) -> Samples:
+    """Samples of a network with several inputs."""
     expected = ", ".join(spec.name for spec in network.inputs)
     for sample in samples:
         if not isinstance(sample, tuple) or len(sample) != len(network.inputs):
@@ -37,15 +67,16 @@ def read_samples(network: Network, images: Any) -> tuple[list[Photo], list[np.nd
                 f"{network.source} takes {len(network.inputs)} inputs ({expected}); give a tuple of them a sample"
             )
     columns = list(zip(*samples, strict=True))
-    shown = [read_image(image) for image in columns[network.image_input]]
+    shown = tuple(read_image(image) for image in columns[network.image_input])
+    chosen, notes = known_preprocessing(network)
     arrays = []
     for number, (spec, column) in enumerate(zip(network.inputs, columns, strict=True)):
         if spec.is_image:
             photos = shown if number == network.image_input else [read_image(image) for image in column]
-            arrays.append(feed(network, photos, number))
+            arrays.append(chosen(fitted(network, photos, number)))
         else:
             arrays.append(_values(column, spec.shape, spec.name))
-    return shown, arrays
+    return Samples(shown, tuple(arrays), chosen, notes)
 
 
 def _values(column: Sequence[Any], shape: tuple, name: str) -> np.ndarray:
@@ -73,17 +104,6 @@ def _common_size(photos: Sequence[Photo]) -> tuple[int, int]:
     return max(round(height * share), 1), max(round(width * share), 1)
 
 
-def feed(network: Network, photos: Sequence[Photo], number: int | None = None) -> np.ndarray:
-    """Photos as an input of the network takes them; an unknown preprocessing is guessed, and said to be."""
-    images = fitted(network, photos, number)
-    if network.preprocessing is None:
-        network.preprocessing = guess(network, images)
-        network.notes.append(
-            f"preprocessing is unknown; guessed {network.preprocessing}: give preprocess= if it is another"
-        )
-    return network.preprocessing(images)
-
-
 def guess(network: Network, images: np.ndarray) -> Preprocessing:
     """The usual preprocessing with which the network's predictions on these images are surest, and not all the same."""
     source = "the guess with the surest and most varied predictions on the images given"
@@ -109,11 +129,16 @@ def _informed(probabilities: np.ndarray) -> float:
     return float(entropy(shares.mean(0)) - 2 * entropy(shares).mean())
 
 
-def known_preprocessing(network: Network) -> Preprocessing:
-    """The network's preprocessing, or "none" with a note where there is nothing to tell it by."""
-    if network.preprocessing is None:
-        network.preprocessing = preprocessing("none", "nothing known", guessed=True)
-        network.notes.append(
-            "preprocessing is unknown; taken as none (RGB 0 to 255): give preprocess= if it is another"
-        )
-    return network.preprocessing
+def known_preprocessing(network: Network, images: np.ndarray | None = None) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The network's preprocessing, or the likeliest where it is unknown, with a note that it is a guess.
+
+    Args:
+        images: to guess by, float32 (batch, height, width, channels), RGB 0-255.
+    """
+    if network.preprocessing is not None:
+        return network.preprocessing, ()
+    if images is None:
+        guessed, verb = preprocessing("none", "nothing known", guessed=True), "taken as"
+    else:
+        guessed, verb = guess(network, images), "guessed"
+    return guessed, (f"preprocessing is unknown; {verb} {guessed}: give preprocess= if it is another",)

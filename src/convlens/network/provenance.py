@@ -1,13 +1,22 @@
 """Where a result comes from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from convlens import backend
 from convlens.network.base import Network
+from convlens.network.preprocessing import Preprocessing
 
 
-def provenance(network: Network, **more: Any) -> dict[str, Any]:
-    """Model, software and preprocessing behind a result, and what the technique adds."""
+def provenance(
+    network: Network, preprocessing: Preprocessing | None, notes: Sequence[str] = (), **more: Any
+) -> dict[str, Any]:
+    """Model, software and preprocessing behind a result, and what the technique adds.
+
+    Args:
+        preprocessing: the one that the images went through, which may be guessed; None where they came as they are.
+        notes: what the user should know of this result, beside what is known since loading.
+    """
     running = backend.current()
     return {
         "model": network.source,
@@ -15,6 +24,7 @@ def provenance(network: Network, **more: Any) -> dict[str, Any]:
         "framework": network.framework,
         "backend": {"keras": backend.keras_ready().__version__, **running.versions()},
         "device": running.device(),
-        "preprocessing": str(network.preprocessing) if network.preprocessing else None,
+        "preprocessing": str(preprocessing) if preprocessing else None,
+        "notes": [*network.notes, *notes],
         **more,
     }

@@ -126,6 +126,11 @@ class Activations(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self.arrays)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the result, a line each."""
+        return tuple(self.provenance.get("notes", ()))
+
     def __repr__(self) -> str:
         return f"Activations({', '.join(f'{path}: {values.shape}' for path, values in self.arrays.items())})"
 

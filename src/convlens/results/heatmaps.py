@@ -57,6 +57,11 @@ class Heatmap:
     contrast: tuple[dict[str, Any] | None, ...]
     provenance: dict[str, Any]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the result, a line each."""
+        return tuple(self.provenance.get("notes", ()))
+
     def __repr__(self) -> str:
         return f"Heatmap({self.method} of class {self.target} at {self.layer}: {self.values.shape}, {self.status})"
 

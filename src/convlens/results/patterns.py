@@ -65,6 +65,11 @@ class FilterPatterns:
         )
         return cls(arrays[0], filters, arrays[1], arrays[2], status, parts[0].layer, parts[0].provenance)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the result, a line each."""
+        return tuple(self.provenance.get("notes", ()))
+
     def __repr__(self) -> str:
         return (
             f"FilterPatterns({self.layer}: {len(self.filters)} filters, {self.images.shape[1]}x{self.images.shape[2]})"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from convlens.backend.arrays import numpy_arrays
-from convlens.images import Photo
 from convlens.network.base import Network, StopForward
+from convlens.network.feed import Samples
 from convlens.network.layers import LayerInfo
 from convlens.network.provenance import provenance
 from convlens.results.activations import Activations, Fetched, LayerStatistics
@@ -83,8 +83,7 @@ def _statistics(output: Any, summary: np.ndarray) -> list[LayerStatistics]:
 
 def activations(
     network: Network,
-    photos: Sequence[Photo],
-    arrays: Sequence[np.ndarray],
+    samples: Samples,
     layers: str | Iterable[str] | None = None,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -93,8 +92,7 @@ def activations(
 
     Args:
         network: the network to look into.
-        photos: the images as they are shown.
-        arrays: the network's inputs for them, (batch, height, width, channels) each.
+        samples: the images.
         layers: names or globs; every convolution and pooling layer by default.
         batch_size: images at once; as many as fit the memory budget by default.
         progress: called with the number of images done and their total.
@@ -109,10 +107,10 @@ def activations(
     run = network.compiled(("activations", *(layer.path for layer in chosen)), summarized(recorded(network, chosen)))
     parts: dict[str, list[Any]] = {layer.path: [] for layer in chosen}
     measured: dict[str, list[LayerStatistics]] = {layer.path: [] for layer in chosen}
-    total, size = len(arrays[0]), batch_size or images_at_once(network, arrays)
+    total, size = len(samples), batch_size or images_at_once(network, samples.arrays)
     with network.reading():
         for chunk in chunks(total, size):
-            outputs = run(*network.tensors([array[chunk] for array in arrays]))
+            outputs = run(*network.tensors(samples[chunk].arrays))
             for layer, (output, summary) in zip(chosen, outputs, strict=True):
                 # what one batch makes fits the budget and may stay on the device until somebody asks for it
                 parts[layer.path].append(output if size >= total else numpy_arrays(output)[0])
@@ -121,7 +119,8 @@ def activations(
                 progress(chunk.stop, total)
     found = {path: tuple(each) for path, each in measured.items()}
     fetch = {path: partial(_joined, some) for path, some in parts.items()}
-    return Activations(Fetched(fetch), tuple(photos), found, provenance(network, technique="activations"))
+    origin = provenance(network, samples.preprocessing, samples.notes, technique="activations")
+    return Activations(Fetched(fetch), samples.photos, found, origin)
 
 
 def _joined(parts: list[Any]) -> np.ndarray:

@@ -9,8 +9,8 @@ import numpy as np
 from convlens import backend
 from convlens.backend.arrays import numpy_arrays
 from convlens.errors import LayerError, OptionError, TargetError, near
-from convlens.images import Photo
 from convlens.network.base import Network
+from convlens.network.feed import Samples
 from convlens.network.head import Head
 from convlens.network.provenance import provenance
 from convlens.results.heatmaps import Heatmap, Prediction
@@ -18,6 +18,7 @@ from convlens.techniques.activations import recorded
 from convlens.techniques.batches import chunks, images_at_once
 from convlens.techniques.cam import METHODS
 from convlens.techniques.precision import precision_of
+from convlens.techniques.targets import class_name
 
 SCORES = ("logit", "probability")
 SHOWN = 5  # predictions an image
@@ -82,8 +83,7 @@ def class_maps(network: Network, layer: str, head: Head, method: str, score: str
 
 def heatmaps(
     network: Network,
-    photos: Sequence[Photo],
-    arrays: Sequence[np.ndarray],
+    samples: Samples,
     targets: Sequence[int] | None = None,
     layer: str | None = None,
     method: str = "grad-cam",
@@ -98,8 +98,7 @@ def heatmaps(
 
     Args:
         network: the network to explain.
-        photos: the images as they are shown.
-        arrays: the network's inputs for them, (batch, height, width, channels) each.
+        samples: the images.
         targets: class indices; the top classes of each image by default.
         layer: where to look; the last spatial tensor that every path to the output crosses by default.
         method: one of METHODS.
@@ -125,17 +124,26 @@ def heatmaps(
     count = len(targets) if targets is not None else top
     key = ("heatmap", place, output, method, score, count, targets is not None, precision)
     run = network.compiled(key, class_maps(network, place, head, method, score, count, targets is not None))
-    wanted = np.tile(np.array(targets if targets is not None else [0] * count, "int32"), (len(arrays[0]), 1))
-    explained = _explain(network, run, place, arrays, wanted, batch_size, progress, precision)
+    wanted = np.tile(np.array(targets if targets is not None else [0] * count, "int32"), (len(samples), 1))
+    explained = _explain(network, run, place, samples.arrays, wanted, batch_size, progress, precision)
     shared = {
         "layer": place,
         "predictions": _predictions(network, head, explained),
         "score": score,
         "method": method,
-        "photos": tuple(photos),
-        "provenance": provenance(network, technique="heatmap", method=method, score=score, scored=str(head)),
+        "photos": samples.photos,
+        "provenance": provenance(
+            network,
+            samples.preprocessing,
+            samples.notes,
+            technique="heatmap",
+            method=method,
+            score=score,
+            scored=str(head),
+            precision=precision,
+        ),
     }
-    return tuple(_heatmap(network, arrays, explained, number, targets, shared) for number in range(count))
+    return tuple(_heatmap(network, samples.arrays, explained, number, targets, shared) for number in range(count))
 
 
 def _explain(
@@ -245,26 +253,6 @@ def _check(network: Network, head: Head, targets: Sequence[int] | None, method: 
             )
     if not 1 <= top <= head.classes:
         raise TargetError(f"top {top} is out of range: {network.source} has {head.classes} classes")
-
-
-def class_index(network: Network, target: int | str) -> int:
-    """The class that the user means by an index or a name.
-
-    Raises:
-        TargetError: the name is unknown or ambiguous, or the network's classes have no names.
-    """
-    if not isinstance(target, str):
-        return int(target)
-    text = target.strip()
-    if text.lstrip("-").isdigit():
-        return int(text)
-    if network.labels is None:
-        raise TargetError(f"class {target!r}: the classes of {network.source} have no names; give an index or labels")
-    return network.labels.index(text)
-
-
-def class_name(network: Network, index: int) -> str | None:
-    return network.labels.name(index) if network.labels else None
 
 
 def _predictions(network: Network, head: Head, explained: Explained) -> tuple[tuple[Prediction, ...], ...]:

@@ -72,10 +72,12 @@ def filter_patterns(
     settings = Settings(sides, steps, step_size, seed, precision_of(network, precision))
     at_once = batch_size or filters_at_once(network, info, sides)
     with network.differentiating(settings.precision), _sized(network, info, sides):
-        images, start, end, status = _climb(network, info, chosen, settings, method, at_once, progress)
+        scaling, notes = known_preprocessing(network)
+        pixels = Pixels(*scaling.affine(network.image_shape[2] or 3))
+        images, start, end, status = _climb(network, info, chosen, pixels, settings, method, at_once, progress)
     said = {"method": method, "steps": steps, "step_size": step_size, "seed": seed, "size": list(sides)}
     said["precision"] = settings.precision
-    origin = provenance(network, technique="filter patterns", **said)
+    origin = provenance(network, scaling, notes, technique="filter patterns", **said)
     return FilterPatterns.from_latents(images, chosen, start, end, status, info.path, origin)
 
 
@@ -83,6 +85,7 @@ def _climb(
     network: Network,
     layer: LayerInfo,
     filters: Sequence[int],
+    pixels: Pixels,
     settings: Settings,
     method: str,
     at_once: int,
@@ -93,7 +96,6 @@ def _climb(
     Returns:
         the images in RGB 0-255, the values at the start and at the end, and a status a filter.
     """
-    pixels = Pixels(*known_preprocessing(network).affine(network.image_shape[2] or 3))
     ascent = METHODS[method](network, layer, pixels, settings)
     images = np.zeros((len(filters), *settings.sides, len(pixels.offset)), "float32")
     start, end = np.zeros(len(filters), "float32"), np.zeros(len(filters), "float32")
