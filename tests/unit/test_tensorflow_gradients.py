@@ -51,7 +51,7 @@ def test_the_gradient_by_few_channels(shape: tuple[int, ...], kernel: tuple[int,
     np.testing.assert_allclose(found, own, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{"strides": 2}, {"padding": "VALID"}, {"dilations": 2}])
+@pytest.mark.parametrize("options", [{"strides": 2}, {"padding": "VALID"}])
 def test_other_convolutions_have_their_own_gradient(options: dict[str, Any]) -> None:
     given = {"strides": 1, "padding": "SAME", **options}
     found, own, names = both(
@@ -59,6 +59,31 @@ def test_other_convolutions_have_their_own_gradient(options: dict[str, Any]) -> 
     )
     assert "DepthToSpace" not in names
     np.testing.assert_allclose(found, own, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        ((3, 3), {"padding": "SAME", "dilations": 2}),
+        ((3, 2), {"padding": "SAME", "dilations": (1, 3)}),  # an even side: padded more behind
+        ((2, 3), {"padding": "VALID", "dilations": (3, 2)}),
+    ],
+)
+def test_the_gradient_by_the_input_of_a_dilated_convolution(kernel: tuple[int, int], options: dict[str, Any]) -> None:
+    """TensorFlow has none without oneDNN; the convolution's own matrix gives it: A'cos(Ax) for sum(sin(Ax))."""
+    weights, shape = noise(*kernel, 2, 3), (8, 7, 2)
+
+    def convolved(x: Any) -> Any:
+        return tf.nn.conv2d(x, weights, strides=1, **options)
+
+    unit = np.eye(np.prod(shape), dtype="float32").reshape(-1, *shape)
+    matrix = convolved(unit).numpy().reshape(len(unit), -1).astype("float64")
+    x = noise(2, *shape)
+    expected = (np.cos(x.reshape(2, -1) @ matrix) @ matrix.T).reshape(x.shape)
+    run = tf.function(
+        lambda value: gradients(lambda inner: (tf.reduce_sum(tf.sin(convolved(inner)))[None], ()))(value)[2][0]
+    )
+    np.testing.assert_allclose(run(tf.constant(x)).numpy(), expected, atol=1e-4)
 
 
 def test_a_kernel_that_depends_on_the_image_has_its_gradient_too() -> None:

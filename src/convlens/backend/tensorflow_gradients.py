@@ -1,4 +1,4 @@
-"""Gradients on TensorFlow, two of them computed in a faster way than its own."""
+"""Gradients on TensorFlow, computed in a faster way than its own, or where it has none."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +47,8 @@ def _convolution(op: tf.Operation, gradient: tf.Tensor) -> tuple[tf.Tensor, tf.T
     )
     if _comes_in_blocks(image, kernel, options):
         return _in_blocks(gradient, kernel), by_kernel
+    if _is_dilated(options):
+        return _turned(gradient, kernel, options), by_kernel
     by_image = tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(image), filter=kernel, out_backprop=gradient, **options
     )
@@ -75,6 +77,26 @@ def _in_blocks(gradient: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     tall, wide = (side // 2 for side in kernel.shape[:2])
     padding: Any = [[0, 0], [tall, tall], [wide, wide], [0, 0]]
     return tf.nn.depth_to_space(tf.nn.conv2d(gradient, blocks, strides=2, padding=padding), 2)
+
+
+def _turned(gradient: tf.Tensor, kernel: tf.Tensor, options: dict[str, Any]) -> tf.Tensor:
+    """The gradient by the input of a convolution without strides: one with the kernel turned around.
+
+    For dilated kernels, of which TensorFlow has no gradient on processors without oneDNN.
+    """
+    padding: Any = [[0, 0]]
+    for side, dilation in zip(kernel.shape[:2], options["dilations"][1:3], strict=True):
+        span = (side - 1) * dilation
+        before = span // 2 if options["padding"] == b"SAME" else 0
+        after = span - before if options["padding"] == b"SAME" else 0
+        padding.append([span - before, span - after])
+    turned = tf.transpose(tf.reverse(kernel, [0, 1]), (0, 1, 3, 2))
+    return tf.nn.conv2d(gradient, turned, strides=1, padding=[*padding, [0, 0]], dilations=options["dilations"])
+
+
+def _is_dilated(options: dict[str, Any]) -> bool:
+    plain = set(options["strides"]) == {1} and options["data_format"] == b"NHWC" and options["padding"] != b"EXPLICIT"
+    return plain and max(options["dilations"]) > 1
 
 
 def gradients(fn: Callable) -> Callable:

@@ -172,6 +172,11 @@ class KerasNetwork(Network):
             return self.model(keras.tree.pack_sequence_as(structure, list(inputs)), training=False)
 
     @contextmanager
+    def reading(self) -> Iterator[None]:
+        with super().reading(), self._quick():
+            yield
+
+    @contextmanager
     def computing(self, precision: str) -> Iterator[None]:
         changed = []
         try:
@@ -190,10 +195,11 @@ class KerasNetwork(Network):
 
     @contextmanager
     def _quick(self) -> Iterator[None]:
-        """The backend's faster ways to call some layers."""
+        """The backend's own ways to call some layers."""
+        quick_call = backend.current().quick_call
         with ExitStack() as stack:
             for layer in self._by_path.values():
-                if call := backend.current().quick_call(layer):
+                if call := quick_call(layer):
                     stack.enter_context(instance_attribute(layer, "call", call))
             yield
 
