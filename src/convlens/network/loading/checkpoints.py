@@ -12,10 +12,11 @@ from convlens.backend import keras_ready
 from convlens.errors import ModelError
 from convlens.network.loading import sniff
 from convlens.network.loading.files import RANDOM, Request
-from convlens.network.loading.loaded import Loaded
+from convlens.network.loading.loaded import Filling, Loaded
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "params_ema",
              "ema", "weights", "params")  # fmt: skip
+COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # the last two are left behind by a profiler
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
 
 
@@ -120,13 +121,14 @@ def _into(architecture: Any, weights: dict[str, Any], path: Path, request: Reque
     """The weights in an architecture, which is a name, a function, or a module that is left as it is."""
     loaded = _architecture(architecture, None)
     try:
-        notes = load_state(loaded.model, weights, path.name)
+        filling = load_state(loaded.model, weights, path.name)
     except _OtherClasses as other:
         if not isinstance(architecture, str) or not architecture.startswith(("torchvision:", "timm:")):
             raise
         loaded = replace(_architecture(architecture, other.classes), labels=None, labels_source=None)
-        notes = load_state(loaded.model, weights, path.name)
-    return replace(loaded, source=str(path), notes=(*loaded.notes, *notes))
+        filling = load_state(loaded.model, weights, path.name)
+    notes = (*loaded.notes, *filling.notes)
+    return replace(loaded, source=str(path), notes=notes, untrained=filling.layers)
 
 
 def _architecture(architecture: Any, classes: int | None) -> Loaded:
@@ -150,7 +152,7 @@ class _OtherClasses(ModelError):
         self.classes = classes
 
 
-def load_state(model: Any, weights: dict[str, Any], name: str) -> list[str]:
+def load_state(model: Any, weights: dict[str, Any], name: str) -> Filling:
     """Puts weights into a module, in place.
 
     Args:
@@ -158,11 +160,8 @@ def load_state(model: Any, weights: dict[str, Any], name: str) -> list[str]:
         weights: tensors by name, with or without the prefixes that wrappers add.
         name: of the file, for messages.
 
-    Returns:
-        Warnings, one for all layers without weights and one for all weights without layers.
-
     Raises:
-        ModelError: nothing fits, or a weight has another shape.
+        ModelError: nothing fits, a weight has another shape, or layers go without while weights are left over.
     """
     import torch
 
@@ -186,19 +185,21 @@ def load_state(model: Any, weights: dict[str, Any], name: str) -> list[str]:
         if len(last) == 1 and given[key].ndim and own[key].shape[1:] == given[key].shape[1:]:
             raise _OtherClasses(message, int(given[key].shape[0]))
         raise ModelError(message)
+    filling = _filling(inner, own, given, name)
     inner.load_state_dict({key: given[key] for key in shared}, strict=False)
-    return _left_over(own, given, name)
+    return filling
 
 
-def _left_over(own: dict[str, Any], given: dict[str, Any], name: str) -> list[str]:
-    def layers(keys: list[str]) -> str:
-        found = list(dict.fromkeys(key.rpartition(".")[0] or key for key in keys))
-        return ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+def _filling(model: Any, own: dict[str, Any], given: dict[str, Any], name: str) -> Filling:
+    """What is left over on either side. Whole numbers and counters are no weights: indices, masks, statistics."""
 
-    missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
-    unused = [key for key in given if key not in own and not key.endswith("num_batches_tracked")]
-    notes = [f"no weights in {name} for {layers(missing)}: these layers are untrained"] if missing else []
-    return notes + ([f"weights in {name} that no layer has: {layers(unused)}"] if unused else [])
+    def owners(keys: list[str], tensors: dict[str, Any]) -> list[str]:
+        weights = [key for key in keys if tensors[key].is_floating_point() and key.rpartition(".")[2] not in COUNTERS]
+        return list(dict.fromkeys(key.rpartition(".")[0] for key in weights))
+
+    missing = owners([key for key in own if key not in given], own)
+    unused = owners([key for key in given if key not in own], given)
+    return Filling(name, tuple((path or "itself", model.get_submodule(path)) for path in missing), tuple(unused))
 
 
 def unprefixed(weights: dict[str, Any], wanted: set[str]) -> dict[str, Any]:

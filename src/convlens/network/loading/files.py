@@ -59,8 +59,7 @@ def _keras_file(path: Path, kind: str, request: Request) -> Loaded:
     if kind == sniff.HDF5 and not keras_files.has_architecture(path):
         return _weights_only(path, request)
     if request.architecture is not None:
-        source, name = keras_files.weights_source(path)
-        return _into(request.architecture, source, name, path, request)
+        return _into(request.architecture, keras_files.weights_source(path), path, request)
     if kind in (sniff.JSON, sniff.YAML):
         keras_files.read_architecture(path)  # an error in it comes before one about weights
         if str(request.weights) == RANDOM:
@@ -108,24 +107,23 @@ def _weights_only(path: Path, request: Request) -> Loaded:
             f"{path} holds weights alone; give architecture=FILE.json, keras:NAME or module:function for the network"
             " that they are of"
         )
-    return _into(request.architecture, path, path.name, path, request)
+    from convlens.network.loading import keras_files
+
+    return _into(request.architecture, keras_files.weights_source(path), path, request)
 
 
-def _into(architecture: Any, source: Path | bytes, name: str, path: Path, request: Request) -> Loaded:
+def _into(architecture: Any, weights: Any, path: Path, request: Request) -> Loaded:
     """A file of weights, put into an architecture given by a file, a name or a model."""
     from convlens.network.loading import keras_files
-    from convlens.network.loading.layers import Workshop
+    from convlens.network.loading.workshop import Workshop
 
     options = keras_files.Options(tuple(request.custom), request.trust)
     if isinstance(architecture, str | Path) and Path(architecture).exists():
         found = keras_files.read_architecture(Path(architecture))
-        model, shop, notes = keras_files.with_weights(
-            source, name, lambda numbers: keras_files.build(found, options, numbers)
-        )
-        return keras_files.finished(Loaded(model, "keras", str(path)), shop, notes)
+        loaded = Loaded(None, "keras", str(path))
+        return keras_files.with_weights(weights, lambda numbers: keras_files.build(found, options, numbers), loaded)
     known = keras_architecture(architecture, path, request)
-    model, shop, notes = keras_files.with_weights(source, name, lambda numbers: (known.model, Workshop()))
-    return keras_files.finished(replace(known, model=model, source=str(path)), shop, notes)
+    return keras_files.with_weights(weights, lambda _: (known.model, Workshop()), replace(known, source=str(path)))
 
 
 def keras_architecture(architecture: Any, path: Path, request: Request) -> Loaded:

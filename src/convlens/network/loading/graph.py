@@ -12,8 +12,9 @@ from convlens.errors import ModelError
 from convlens.network.loading import operations
 from convlens.network.loading.calls import Call, Constant, Reference, calls_of, map_references, reference_tree
 from convlens.network.loading.keras1 import MERGES
-from convlens.network.loading.layers import Workshop, build_layer, dtype_policy, safe_name
+from convlens.network.loading.layers import build_layer, dtype_policy, safe_name
 from convlens.network.loading.legacy_keras import MODELS, bare_name, first_shape
+from convlens.network.loading.workshop import Workshop
 
 MAX_PIXELS = 10**9
 
@@ -53,6 +54,7 @@ def sequential(shop: Workshop, config: Any) -> Any:
     for entry in entries:
         layers.append(_input(shop, entry) if _class(entry) == "InputLayer" else _layer(shop, entry))
     model = keras.Sequential(layers, name=safe_name(shop, name))
+    shop.list_layers(model, zip(map(_class, entries), layers[-len(entries) :], strict=True))
     if isinstance(config, dict) and config.get("trainable") is False:
         model.trainable = False
     return model
@@ -65,6 +67,11 @@ def _class(entry: Any) -> str:
 
 
 def _layer(shop: Workshop, entry: dict[str, Any]) -> Any:
+    """The layer of an entry; one that stands in several models of the file is built once."""
+    return shop.once(entry, lambda: _new_layer(shop, entry))
+
+
+def _new_layer(shop: Workshop, entry: dict[str, Any]) -> Any:
     config = entry.get("config")
     if _class(entry) in MODELS and entry["class_name"] not in shop.custom:
         return build_model(shop, _class(entry), config)
@@ -142,8 +149,7 @@ def functional(shop: Workshop, config: dict[str, Any]) -> Any:
     tensors: dict[tuple[str, int], Any] = {}
     entries = [entry for entry in config["layers"] if _class(entry)]
     for entry in entries:
-        inner = entry.get("config") if isinstance(entry.get("config"), dict) else {}
-        name = str(entry.get("name") or (inner or {}).get("name"))
+        name = _entry_name(entry)
         if _class(entry) == "InputLayer":
             tensors[name, 0] = _input(shop, entry)
             continue
@@ -166,9 +172,15 @@ def functional(shop: Workshop, config: dict[str, Any]) -> Any:
     model = keras.Model(
         _single(inputs), _single(map_references(outputs, find)), name=safe_name(shop, config.get("name"))
     )
+    shop.list_layers(model, ((_class(entry), built.get(_entry_name(entry))) for entry in entries))
     if config.get("trainable") is False:
         model.trainable = False
     return model
+
+
+def _entry_name(entry: dict[str, Any]) -> str:
+    config = entry.get("config")
+    return str(entry.get("name") or (config.get("name") if isinstance(config, dict) else None))
 
 
 def _single(structure: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from convlens.errors import ModelError
 from convlens.network.keras_network import every_layer
 from convlens.network.loading.kernels import Era, converted
+from convlens.network.loading.loaded import Filling
 from convlens.network.loading.safe_hdf5 import attribute, damaged, text, texts
 
 IGNORED = ("StateVar", "seed_generator", "iterations")  # states of random layers, not weights
@@ -83,7 +84,7 @@ def _oldest(root: Any) -> list[Stored]:
     return found
 
 
-def load_weights(model: Any, file: h5py.File, name: str, originals: dict[str, str]) -> list[str]:
+def load_weights(model: Any, file: h5py.File, name: str, originals: dict[str, str]) -> Filling:
     """Puts the weights of a file into a model.
 
     Layers are found by name; by order where the names differ and the numbers of layers agree; or by the names of
@@ -93,11 +94,8 @@ def load_weights(model: Any, file: h5py.File, name: str, originals: dict[str, st
         name: of the file, for messages.
         originals: a layer's name in the model -> its name in the file, where they differ.
 
-    Returns:
-        Warnings, one for all layers without weights and one for all weights without layers.
-
     Raises:
-        ModelError: no layer fits, or a layer's weights have another shape.
+        ModelError: no layer fits, a layer's weights have another shape, or layers go without while weights are left.
     """
     stored = stored_layers(file, name)
     era = era_of(file, stored)
@@ -106,27 +104,21 @@ def load_weights(model: Any, file: h5py.File, name: str, originals: dict[str, st
         theirs = ", ".join(entry.layer for entry in stored[:4]) or "none"
         raise ModelError(
             f"no layer of the architecture is in {name} (its layers: {theirs}; the architecture's:"
-            f" {', '.join(left[:4]) or 'none'}); give the architecture that the weights are of"
+            f" {', '.join(label for label, _ in left[:4]) or 'none'}); give the architecture that the weights are of"
         )
+    filling = Filling(name, tuple(left), tuple(unused))
     values = [pair for layer, entry in pairs for pair in _layer_values(layer, entry, era, name, originals)]
     for variable, value in values:
         variable.assign(value)
     for layer in every_layer(model):
         if isinstance(layer, keras.layers.Normalization) and layer.built:
             layer.finalize_state()
-    notes = []
-    if left:
-        notes.append(f"no weights in {name} for {_list(left)}: these layers are untrained")
-    if unused:
-        notes.append(f"weights in {name} that no layer has: {_list(unused)}")
-    return notes
+    return filling
 
 
-def _list(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def _matched(model: Any, stored: list[Stored], originals: dict[str, str]) -> tuple[list, list[str], list[str]]:
+def _matched(
+    model: Any, stored: list[Stored], originals: dict[str, str]
+) -> tuple[list, list[tuple[str, Any]], list[str]]:
     """Pairs of a layer and its weights; the layers without; the weights without."""
     by_name = {entry.layer: entry for entry in stored}
 
@@ -149,7 +141,7 @@ def _matched(model: Any, stored: list[Stored], originals: dict[str, str]) -> tup
             layers, pairs = leaves, inner
     taken = {id(layer) for layer, _ in pairs}
     used = {entry.layer for _, entry in pairs}
-    left = [layer.name for layer in layers if id(layer) not in taken]
+    left = [(str(layer.name), layer) for layer in layers if id(layer) not in taken]
     return pairs, left, [entry.layer for entry in stored if entry.layer not in used]
 
 

@@ -15,11 +15,12 @@ import numpy as np
 from convlens.errors import ModelError
 from convlens.network.loading import hdf5_weights, keras3_weights, sniff
 from convlens.network.loading.graph import build_model
-from convlens.network.loading.layers import MAX_WEIGHTS, Workshop, build_layer
+from convlens.network.loading.layers import build_layer
 from convlens.network.loading.legacy_keras import MODELS, bare_name
 from convlens.network.loading.loaded import Loaded
 from convlens.network.loading.safe_hdf5 import attribute, damaged, json_attribute, open_hdf5, text
 from convlens.network.loading.trusted import custom_objects
+from convlens.network.loading.workshop import MAX_WEIGHTS, Workshop
 from convlens.network.loading.yaml_architecture import read_yaml
 
 MAX_MEMBER = 8 << 30  # bytes of one file in a zip archive
@@ -33,6 +34,15 @@ class Architecture:
     config: Any
     major: int
     build_config: Any = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where weights are read from: the path or the content of an HDF5 file, its name, the Keras that wrote it."""
+
+    source: Path | bytes
+    name: str
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,25 +163,31 @@ def _json_member(path: Path, member: str) -> Any:
 
 
 def _zip_architecture(path: Path) -> Architecture:
-    metadata = _json_member(path, "metadata.json")
-    version = str(metadata.get("keras_version")) if isinstance(metadata, dict) else "3"
     config = _json_member(path, "config.json")
     if config is None:
         raise ModelError(f"{path} is a damaged Keras file (no config.json); get the file again")
-    return architecture_of(config, version, str(path))
+    return architecture_of(config, _zip_version(path) or "3", str(path))
 
 
-def with_weights(source: Path | bytes, name: str, construct: Callable[[int], tuple[Any, Workshop]]) -> tuple:
-    """A model with the weights of an HDF5 file in it.
+def _zip_version(path: Path) -> str | None:
+    """The version of Keras that wrote an archive, where it says it."""
+    metadata = _json_member(path, "metadata.json")
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    return version if isinstance(version, str) else None
+
+
+def with_weights(weights: Weights, construct: Callable[[int], tuple[Any, Workshop]], loaded: Loaded) -> Loaded:
+    """A model with the weights of a file in it.
 
     Args:
-        source: the path or the content of the file.
         construct: from how many numbers the file holds, to the untrained model and its workshop.
+        loaded: what else is known.
 
     Raises:
         ModelError: the file is damaged, or its weights are another network's.
     """
-    with open_hdf5(source, name) as file:
+    name = weights.name
+    with open_hdf5(weights.source, name) as file:
         model, shop = construct(_numbers(file, name))
         if not model.built:
             raise ModelError(
@@ -179,10 +195,11 @@ def with_weights(source: Path | bytes, name: str, construct: Callable[[int], tup
                 " a model that starts with keras.Input"
             )
         if keras3_weights.is_keras3_layout(file):
-            notes = keras3_weights.load_weights(model, file, name)
+            version, names = weights.version, shop.originals
+            filling = keras3_weights.load_weights(model, file, name, version, shop.listed, names)
         else:
-            notes = hdf5_weights.load_weights(model, file, name, shop.originals)
-    return model, shop, notes
+            filling = hdf5_weights.load_weights(model, file, name, shop.originals)
+    return finished(replace(loaded, model=model, untrained=filling.layers), shop, filling.notes)
 
 
 def _numbers(file: h5py.File, name: str) -> int:
@@ -216,23 +233,15 @@ def load_keras(path: Path, weights: Path | None, options: Options) -> Loaded:
     def construct(numbers: int) -> tuple[Any, Workshop]:
         return build(found, options, numbers)
 
-    if weights is not None:
-        model, shop, notes = with_weights(*weights_source(weights), construct)
-    elif kind == sniff.KERAS_ZIP:
-        data = _member(path, "model.weights.h5")
-        if data is None:
-            raise ModelError(f"{path} is a damaged Keras file (no model.weights.h5); get the file again")
-        model, shop, notes = with_weights(data, path.name, construct)
-    elif kind == sniff.HDF5:
-        model, shop, notes = with_weights(path, path.name, construct)
-    else:
-        model, shop = build(found, options, None)
-        notes = ["the network is untrained: weights=random"]
-    return finished(Loaded(model, "keras", str(path)), shop, notes)
+    loaded = Loaded(None, "keras", str(path))
+    if weights is not None or kind in (sniff.KERAS_ZIP, sniff.HDF5):
+        return with_weights(weights_source(weights or path), construct, loaded)
+    model, shop = build(found, options, None)
+    return finished(replace(loaded, model=model), shop, ("the network is untrained: weights=random",))
 
 
-def weights_source(path: Path) -> tuple[Path | bytes, str]:
-    """The HDF5 content of a file of weights, which may be a whole Keras file, and its name.
+def weights_source(path: Path) -> Weights:
+    """The weights in a file, which may hold an architecture too.
 
     Raises:
         ModelError: it is neither.
@@ -240,10 +249,11 @@ def weights_source(path: Path) -> tuple[Path | bytes, str]:
     kind = sniff.sniff(path)
     if kind == sniff.KERAS_ZIP:
         data = _member(path, "model.weights.h5")
-        if data is not None:
-            return data, path.name
-    elif kind == sniff.HDF5:
-        return path, path.name
+        if data is None:
+            raise ModelError(f"{path} is a damaged Keras file (no model.weights.h5); get the file again")
+        return Weights(data, path.name, _zip_version(path))
+    if kind == sniff.HDF5:
+        return Weights(path, path.name)
     raise ModelError(f"{path} ({kind}) holds no weights of a Keras model; expected an HDF5 or a .keras file")
 
 
@@ -257,16 +267,16 @@ def has_architecture(path: Path) -> bool:
 
 def classes_in(path: Path) -> int | None:
     """The number of classes that the last layer in a file of weights has, where that can be told."""
-    source, name = weights_source(path)
-    with open_hdf5(source, name) as file:
+    weights = weights_source(path)
+    with open_hdf5(weights.source, weights.name) as file:
         if keras3_weights.is_keras3_layout(file):
             return None
-        stored = hdf5_weights.stored_layers(file, name)
+        stored = hdf5_weights.stored_layers(file, weights.name)
         last = stored[-1].values[-1] if stored and stored[-1].values else None
         return int(last.shape[0]) if last is not None and last.ndim == 1 else None
 
 
-def finished(loaded: Loaded, shop: Workshop, notes: list[str]) -> Loaded:
+def finished(loaded: Loaded, shop: Workshop, notes: Sequence[str]) -> Loaded:
     """The same, with the notes of the workshop and what its layers say of its preprocessing."""
     loaded = replace(loaded, notes=(*loaded.notes, *shop.notes, *notes))
     if loaded.preprocessing is not None or not loaded.model.layers:

@@ -2,8 +2,7 @@
 and from what the user gave, activations from keras.activations."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -11,54 +10,24 @@ import keras
 
 from convlens.errors import ModelError, near
 from convlens.network.keras_network import every_layer
-from convlens.network.loading.affine import Affine, NotAffine
+from convlens.network.loading.affine import NotAffine
 from convlens.network.loading.bytecode import disassembly
 from convlens.network.loading.channels_first import repaired
 from convlens.network.loading.lambdas import code_bytes, read_affine
 from convlens.network.loading.legacy_keras import MODELS, SILENT, bare_name, modern
 from convlens.network.loading.trusted import run_lambda
+from convlens.network.loading.workshop import Workshop
 
 # layers of Keras that run code or read files named in their configuration
 REFUSED = ("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "FeatureSpace", "TextVectorization",
            "StringLookup", "IntegerLookup")  # fmt: skip
 MAX_NUMBER = 10**7  # no sensible size of anything in an image network is above
 FREE_NUMBERS = ("seed", "shared_object_id")
-MAX_WEIGHTS = 10**9
 
 
 def hard_sigmoid(x: Any) -> Any:
     """The hard sigmoid of Keras 1 and 2; Keras 3 gives the name to another line (x / 6 + 0.5)."""
     return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
-
-
-@dataclass
-class Workshop:
-    """What building a model needs to know, and what is found out on the way.
-
-    Attributes:
-        major: the major version of the Keras that wrote the architecture.
-        custom: the user's own classes and functions, by name.
-        trust: whether code in the file may run.
-        weights: how many numbers the model's weights may have.
-        notes: warnings for the user.
-        originals: the name in the file of every layer whose name had to change.
-        scalings: what recognized Lambda layers do, by name.
-    """
-
-    major: int = 3
-    custom: Mapping[str, Any] = field(default_factory=dict)
-    trust: bool = False
-    weights: int = MAX_WEIGHTS
-    notes: list[str] = field(default_factory=list)
-    originals: dict[str, str] = field(default_factory=dict)
-    scalings: dict[str, Affine] = field(default_factory=dict)
-    guarded: list[Any] = field(default_factory=list)
-
-    def release(self) -> None:
-        """Takes the guards off the built layers."""
-        for layer in self.guarded:
-            vars(layer).pop("add_weight", None)
-        self.guarded.clear()
 
 
 def build_layer(shop: Workshop, class_name: str, config: dict[str, Any], build_model: Callable) -> Any:
@@ -200,7 +169,7 @@ def _object(shop: Workshop, value: dict[str, Any], key: str, build_model: Callab
         raise ModelError(f"argument {key} is a Python function in the file, which convlens does not run; use custom=")
     if not isinstance(config, dict):
         raise ModelError(f"damaged architecture: {key} is {str(value)[:80]!r}")
-    return build_layer(shop, class_name, config, build_model)
+    return shop.once(value, lambda: build_layer(shop, class_name, config, build_model))
 
 
 def dtype_policy(class_name: str, config: Any) -> Any:

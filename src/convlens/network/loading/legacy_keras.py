@@ -23,7 +23,7 @@ SHAPES = ("batch_input_shape", "batch_shape", "input_shape")
 SILENT = {"seed", "value_range", "ragged", "sparse", "fused", "implementation", "weights", "batch_size", "autocast",
           "input_length", "output_shape_type", "function_type", "time_major", "optional", "experimental_autocast",
           "renorm_momentum", "renorm_clipping", "virtual_batch_size", "rng_type", "build_input_shape",
-          "quantization_config"}  # fmt: skip
+          "quantization_config", "query_shape", "key_shape", "value_shape"}  # fmt: skip
 _STRIPPED = ("_initializer", "_regularizer", "_constraint")
 
 

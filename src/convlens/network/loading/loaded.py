@@ -1,8 +1,12 @@
 """What loading hands on: the model, and all that its source says about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from convlens.errors import ModelError
+
+SHOWN = 8  # names in a message
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Loaded:
         labels_source: where they were found, in words.
         input_size: (height, width) in pixels, where the source says it and the model does not.
         notes: warnings for the user, a line each.
+        untrained: the layers or modules for which a file of weights had none.
     """
 
     model: Any
@@ -33,3 +38,49 @@ class Loaded:
     labels_source: str | None = None
     input_size: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+    untrained: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What was left over when the weights of a file were put into a model.
+
+    Attributes:
+        source: the file's name.
+        untrained: names and layers, or modules, of the model that got no weights.
+        unused: names of what the file has and no layer takes.
+
+    Raises:
+        ModelError: there are both, so that the one may belong to the other.
+    """
+
+    source: str
+    untrained: tuple[tuple[str, Any], ...] = ()
+    unused: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.untrained and self.unused:
+            raise ModelError(
+                f"the weights do not fit: {self.source} has none for {self._names}, and no layer takes those that it"
+                f" has for {shown(self.unused)}; give the architecture that the weights are of"
+            )
+
+    @property
+    def _names(self) -> str:
+        return shown(label for label, _ in self.untrained)
+
+    @property
+    def layers(self) -> tuple[Any, ...]:
+        return tuple(layer for _, layer in self.untrained)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.untrained:
+            return (f"no weights in {self.source} for {self._names}: these layers are untrained",)
+        return (f"weights in {self.source} that no layer has: {shown(self.unused)}",) if self.unused else ()
+
+
+def shown(names: Iterable[str]) -> str:
+    """A list of names for a message, cut to its first few."""
+    listed = list(dict.fromkeys(names))
+    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")

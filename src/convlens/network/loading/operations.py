@@ -43,9 +43,21 @@ def reader(entry: dict[str, Any]) -> Callable | None:
         return _tensorflow(str(config.get("function")), str(config.get("name")))
     if kind == "TensorFlowOpLayer":
         return _node(config)
-    if "ops." in str(entry.get("module")):
+    if "ops." in str(entry.get("module")) or _is_nameless(entry, config):
         return _keras(str(kind), config)
     return None
+
+
+def _is_nameless(entry: dict[str, Any], config: dict[str, Any]) -> bool:
+    """Whether it is an operation of Keras 3 in an .h5 file, which says of no class where it is from.
+
+    All layers say whether they are trainable.
+    """
+    nodes = entry.get("inbound_nodes")
+    calls = isinstance(nodes, list) and bool(nodes) and all(isinstance(node, dict) and "args" in node for node in nodes)
+    return (
+        calls and "module" not in entry and "trainable" not in config and hasattr(ops, _snake(str(entry["class_name"])))
+    )
 
 
 def _tensorflow(function: str, name: str) -> Callable:
@@ -126,9 +138,13 @@ def _node(config: dict[str, Any]) -> Callable:
     return run
 
 
+def _snake(kind: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
+
+
 def _keras(kind: str, config: dict[str, Any]) -> Callable:
     """An operation of keras.ops, whose class is its name in capitals: ExpandDims for expand_dims."""
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
+    name = _snake(kind)
     options = {key: value for key, value in config.items() if key not in ("name", "dtype")}
     if kind == "GetItem":
         return lambda x, key: x[tuple(key) if isinstance(key, list) else key]
