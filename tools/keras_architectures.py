@@ -3,15 +3,14 @@
     python keras_architectures.py FOLDER
 
 Runs in an environment of its own, with TensorFlow 2.12 to 2.15 (its own Keras) or Keras 3 on any backend, and needs
-nothing else. Into FOLDER it writes, for each architecture NAME, `NAME.weights.h5` and `NAME.npy`: the outputs for
-`inputs()`, float32 (2, units). `NAME.keras`, `NAME.h5` and `NAME.json` (the architecture alone) stay where the same
-Keras gets these outputs from them again; some versions cannot write or read all of their own. Weights are drawn from a
-seed, large enough that layers with the weights of others put out something else.
+nothing else. Into FOLDER it writes, for each architecture NAME, `NAME.keras`, `NAME.weights.h5`,
+`NAME.h5` and `NAME.json` (the architecture alone) where it can, and `NAME.npy`: the outputs for `inputs()`, float32
+(2, units), of the network in memory. Not every version reads all of its own files. Weights are drawn from a seed, large
+enough that layers with the weights of others put out something else.
 """
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -258,18 +257,13 @@ def draw_weights(model, seed):
         weight.assign((value + (name == "gamma")).astype("float32"))
 
 
-def keep(path, save, load, expected):
-    """Writes a file; it stays only if this version of Keras can write it and computes the same from it again."""
+def attempt(path, save):
+    """Writes a file where this Keras can: 3.0 to 3.5 fail on random layers on JAX, 3.0 to 3.2 on layers in layers."""
     try:
         save(path)
-        again = np.asarray(load(path)(inputs(), training=False))
-        if again.shape == expected.shape and np.abs(again - expected).max() < 1e-5:
-            return
-        reason = "other outputs"
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:120]
-    print(f"{path.name} is left out: {reason}")
-    path.unlink(missing_ok=True)
+    except (TypeError, ValueError) as error:
+        print(f"{path.name} is not written: {str(error).splitlines()[0][:120]}")
+        path.unlink(missing_ok=True)
 
 
 def write(folder):
@@ -278,23 +272,12 @@ def write(folder):
         keras.backend.clear_session()
         model = make()
         draw_weights(model, seed)
-        expected = np.asarray(model(inputs(), training=False), "float32")
-        np.save(folder / f"{name}.npy", expected)
+        np.save(folder / f"{name}.npy", np.asarray(model(inputs(), training=False), "float32"))
         whole = {"save_format": "keras_v3"} if VERSION.startswith("2.12") else {}
-        weights = folder / f"{name}.weights.h5"
-        model.save_weights(weights)
-
-        def from_json(path, weights=weights):
-            again = keras.models.model_from_json(path.read_text())
-            again.load_weights(weights)
-            return again
-
-        def from_file(path):
-            return keras.models.load_model(path, compile=False)
-
-        keep(folder / f"{name}.keras", partial(model.save, **whole), from_file, expected)
-        keep(folder / f"{name}.h5", model.save, from_file, expected)
-        keep(folder / f"{name}.json", lambda path, model=model: path.write_text(model.to_json()), from_json, expected)
+        model.save(folder / f"{name}.keras", **whole)
+        model.save_weights(folder / f"{name}.weights.h5")
+        attempt(folder / f"{name}.h5", model.save)
+        attempt(folder / f"{name}.json", lambda path, model=model: path.write_text(model.to_json()))
 
 
 if __name__ == "__main__":

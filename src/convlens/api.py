@@ -24,6 +24,7 @@ def load(
     architecture: Any = None,
     custom: Sequence[str] = (),
     trust: bool = False,
+    partial: bool = False,
     input_shape: Any = None,
 ) -> "Network":
     """A network to look into, from what the user has.
@@ -38,6 +39,7 @@ def load(
         architecture: for a file that holds weights only: an architecture file, "keras:NAME" or "module:function".
         custom: classes that the file needs, "module:object" each; importing them runs their code.
         trust: run code that is stored in the file.
+        partial: compute through layers for which the file has no weights, too; refused by default.
         input_shape: (height, width, channels) where the model does not know it; a list for several inputs.
 
     Raises:
@@ -47,7 +49,7 @@ def load(
     """
     from convlens.network.opening import open_network
 
-    return open_network(model, preprocess, labels, input_shape, weights, architecture, custom, trust)
+    return open_network(model, preprocess, labels, input_shape, weights, architecture, custom, trust, partial)
 
 
 def _network(network: Any, batch_size: int | None) -> "Network":

@@ -1,7 +1,12 @@
 """Architectures rewritten as data: each cause that Keras 3 stumbles over, against what the layers compute by hand."""
 
+import gzip
 import json
+import pickle
 import sys
+import tarfile
+import zipfile
+from io import BytesIO
 
 import keras
 import numpy as np
@@ -205,11 +210,13 @@ def test_partial_weights_are_said_by_name(tmp_path):
         "gone": {"gone/k:0": np.ones(3)},
     }
     path = write_hdf5(tmp_path / "m.h5", json.loads(model.to_json()), layers, "3.0.0", "tensorflow")
+    with pytest.raises(ModelError, match=r"m\.h5 has none for b, d, and no layer takes those that it has for gone;"):
+        open_model(path)
+    del layers["gone"]
+    path = write_hdf5(tmp_path / "m.h5", json.loads(model.to_json()), layers, "3.0.0", "tensorflow")
     loaded = open_model(path)
-    assert loaded.notes == (
-        "no weights in m.h5 for b, d: these layers are untrained",
-        "weights in m.h5 that no layer has: gone",
-    )
+    assert loaded.notes == ("no weights in m.h5 for b, d: these layers are untrained",)
+    assert [layer.name for layer in loaded.untrained] == ["b", "d"]
     np.testing.assert_array_equal(loaded.model.layers[0].get_weights()[1], 1)
 
 
@@ -305,6 +312,26 @@ def test_custom_layers_are_the_users(tmp_path, monkeypatch):
     sys.modules.pop("mine")
 
 
+ONNX = b"\x08\x07\x12\x07pytorch\x3a\x04\x12\x02ab\x42\x02\x10\x0d"  # version, producer, graph, operators
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 98765\n"
+
+
+def zipped(*names: str) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+    return buffer.getvalue()
+
+
+def tarred(*names: str) -> bytes:
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name), BytesIO())
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -314,7 +341,26 @@ def test_custom_layers_are_the_users(tmp_path, monkeypatch):
         ("a.json", b'{"some": "thing"}', "no architecture of a Keras model"),
         ("a.json", b'{"class_name": "Sequential", "config": [', "is damaged"),
         ("a.tflite", b"\x1c\x00\x00\x00TFL3" + bytes(64), "TensorFlow Lite"),
-        ("a.onnx", b"\x08\x07\x12\x07pytorch\x1a\x05" + bytes(64), "ONNX"),
+        ("a.onnx", ONNX, "ONNX"),
+        ("a.onnx", b"\x08\x07\x12\x07pytorch\x1a\x05" + bytes(64), "of no known kind"),  # no such message
+        ("a.bin", b"\x08\x12" + bytes(64), "of no known kind"),
+        ("saved_model.pb", b"\x08\x01\x12\x06\x0a\x04\x0a\x02\x08\x01", "one file of a TensorFlow SavedModel"),
+        (
+            "keras_metadata.pb",
+            b"\x0a\x15\x10\x00\x1a\x04root\x22\x0b_tf_keras_x",
+            "one file of a TensorFlow SavedModel",
+        ),
+        ("model.h5", LFS, "a Git LFS pointer, .* 98,765 bytes .* git lfs pull"),
+        ("model.h5", b"\n<!DOCTYPE html>\n<html><head><title>Download</title>", "an HTML page"),
+        ("model.pt", b"<html lang=en>", "an HTML page"),
+        ("model.h5.gz", gzip.compress(b"\x89HDF"), "a gzip archive; unpack it"),
+        (
+            "model.zip",
+            zipped("m/model.h5", "m/labels.txt", "__MACOSX/m/._model.h5"),
+            r"zip archive .* with m/model\.h5 in",
+        ),
+        ("model.zip", zipped("m/saved_model.pb", "m/variables/v.index"), r"with m/saved_model\.pb in it; unpack it"),
+        ("model.tar", tarred("m/net.pth", "m/readme"), r"a tar archive, with m/net\.pth in it; unpack it"),
         ("a.zip", b"PK\x05\x06" + bytes(18), "zip archive, but not of a model"),
     ],
 )
@@ -324,6 +370,20 @@ def test_what_is_no_model(tmp_path, name, content, words):
     with pytest.raises(ModelError, match=words) as caught:
         open_model(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_pickled_keras_models_are_told(tmp_path, protocol):
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(small(), protocol=protocol))
+    with pytest.raises(ModelError, match=r"a pickled Keras model.*model\.save"):
+        open_model(path)
+
+
+def test_a_folder_with_a_model_in_it_names_it(tmp_path):
+    (tmp_path / "net.keras").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"is a folder, and it holds net\.keras; name the model file"):
+        open_model(tmp_path)
 
 
 def test_saved_model_folder_says_what_to_do(tmp_path):

@@ -137,10 +137,14 @@ def test_other_backends_say_what_to_do(tmp_path, trained):
 
 def test_partial_weights_are_said_by_name(trained):
     weights = {key: value for key, value in trained.state_dict().items() if not key.startswith("fc")}
-    assert load_state(Net(), weights | {"head.weight": torch.ones(3)}, "m.pt") == [
-        "no weights in m.pt for fc: these layers are untrained",
-        "weights in m.pt that no layer has: head",
-    ]
+    net = Net()
+    filling = load_state(net, weights, "m.pt")
+    assert filling.notes == ("no weights in m.pt for fc: these layers are untrained",)
+    assert filling.layers == (net.fc,)
+    with pytest.raises(ModelError, match=r"m\.pt has none for fc, and no layer takes those that it has for head;"):
+        load_state(Net(), weights | {"head.weight": torch.ones(3)}, "m.pt")
+    whole = load_state(Net(), trained.state_dict() | {"head.weight": torch.ones(3), "total_ops": torch.ones(1)}, "m.pt")
+    assert whole.notes == ("weights in m.pt that no layer has: head",)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

@@ -19,6 +19,7 @@ COMMON = [
     ),
     click.option("--custom", multiple=True, metavar="MODULE:OBJECT", help="A class that the file needs."),
     click.option("--trust", is_flag=True, help="Run code that is stored in the model file."),
+    click.option("--partial", is_flag=True, help="Compute through layers without weights, too."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout."),
     click.option(
         "--timings",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 IN_HAND = 64  # filters between two times that patterns are kept
 Progress = Callable[[int, int], None]
-LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust")
+LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust", "partial")
 
 
 def _load(model: str, options: dict[str, Any]) -> "Network":
@@ -225,7 +225,7 @@ def run_report(model: str, images: Sequence[str], as_json: bool, single_file: bo
 def run_demo(as_json: bool, single_file: bool, **options: Any) -> None:
     from convlens.bundled import photo
 
-    network = _load("bundled", dict.fromkeys(LOADING) | {"custom": (), "trust": False})
+    network = _load("bundled", dict.fromkeys(LOADING) | {"custom": (), "trust": False, "partial": False})
     _report(network, [photo()], "demo", as_json, single_file, options)
 
 

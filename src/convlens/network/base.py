@@ -16,6 +16,7 @@ from convlens.network.labels import Labels
 from convlens.network.layers import Calls, InputSpec, LayerInfo, base_path, find_layer, select_layers
 from convlens.network.observation import Observation, listed, observe
 from convlens.network.preprocessing import Preprocessing
+from convlens.network.untrained import Untrained
 
 COMPILED = 8  # compiled functions kept a network
 OnOutput = Callable[[str, tuple, Any], Any]
@@ -34,6 +35,7 @@ class Network(ABC):
         preprocessing: from pixels 0-255 RGB to the network's input, and where that was found; None if unknown.
         labels: class names, and where they were found; None if unknown.
         input_size: height and width to feed to inputs of any size, where the model's makers say one.
+        untrained: the layers without weights of their own, and what depends on them.
         notes: what the user should know about how it was loaded, a line each.
     """
 
@@ -47,6 +49,7 @@ class Network(ABC):
         self.notes = list(notes)
         self.preprocessing: Preprocessing | None = None
         self.labels: Labels | None = None
+        self.untrained = Untrained()
         self._observed: OrderedDict[Any, Observation] = OrderedDict()
         self._compiled: OrderedDict[Any, Callable] = OrderedDict()
         self._passes = 0
@@ -117,6 +120,10 @@ class Network(ABC):
     def paths(self) -> list[str]:
         """The paths of all layers of the model, called or not."""
 
+    @abstractmethod
+    def path_of(self, layer: Any) -> str:
+        """The path of a layer, or of the innermost one that it lies in; "" for the model itself."""
+
     @property
     @abstractmethod
     def variables(self) -> list[Any]:
@@ -171,10 +178,7 @@ class Network(ABC):
         return ops.moveaxis(tensor, -1, 1) if self.channels_first and len(tensor.shape) > 3 else tensor
 
     def forward(self, inputs: Sequence[Any]) -> list[Any] | None:
-        """One forward pass in inference mode.
-
-        Args:
-            inputs: a tensor an input, channels last.
+        """One forward pass in inference mode, from a tensor an input, channels last.
 
         Returns:
             the outputs, channels last, or None where an interception stopped it.

@@ -137,7 +137,7 @@ def known_preprocessing(network: Network, images: np.ndarray | None = None) -> t
     """
     if network.preprocessing is not None:
         return network.preprocessing, ()
-    if images is None:
+    if images is None or 0 in network.untrained.reach(network).outputs:  # predictions say nothing
         guessed, verb = preprocessing("none", "nothing known", guessed=True), "taken as"
     else:
         guessed, verb = guess(network, images), "guessed"

@@ -117,7 +117,12 @@ def _values(network: "Network", arrays: list[np.ndarray], output: int) -> np.nda
 
 
 def predictions(network: "Network", arrays: Sequence[np.ndarray], output: int = 0) -> np.ndarray:
-    """Class probabilities, float32 (batch, classes), for inputs as the network takes them."""
+    """Class probabilities, float32 (batch, classes), for inputs as the network takes them.
+
+    Raises:
+        ModelError: the output runs through layers without weights.
+    """
+    network.untrained.check(network, output=output)
     head = network.head(output)
 
     def run(*tensors: Any) -> Any:

@@ -121,6 +121,10 @@ class KerasNetwork(Network):
     def paths(self) -> list[str]:
         return list(self._by_path)
 
+    def path_of(self, layer: Any) -> str:
+        found = [path for path, outer in self._by_path.items() if layer is outer or layer in every_layer(outer)]
+        return max(found, key=lambda path: path.count("/"), default="")
+
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
         return self._specs

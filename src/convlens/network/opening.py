@@ -10,6 +10,7 @@ from convlens.network.base import Network
 from convlens.network.labels import Labels, checked, imagenet_names, read_labels
 from convlens.network.loading import Loaded, framework_needed, open_model
 from convlens.network.preprocessing import Preprocessing, preprocessing
+from convlens.network.untrained import Untrained
 
 
 def open_network(
@@ -21,12 +22,16 @@ def open_network(
     architecture: Any,
     custom: Sequence[str],
     trust: bool,
+    partial: bool,
 ) -> Network:
     """See `convlens.load`."""
     needed = framework_needed(model)
     keras_ready("torch" if needed == "torch" else None)
     loaded = open_model(model, weights=weights, architecture=architecture, custom=custom, trust=trust)
     network = _wrapped(loaded, input_shape)
+    network.untrained = Untrained(map(network.path_of, loaded.untrained), partial)
+    if loaded.untrained and partial:
+        network.notes.append("what runs through untrained layers is computed with random weights, as partial=True asks")
     network.input_size = loaded.input_size
     network.preprocessing = _preprocessing(network, loaded, preprocess)
     network.labels = _labels(network, loaded, labels)

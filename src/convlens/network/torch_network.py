@@ -136,6 +136,9 @@ class TorchNetwork(Network):
     def paths(self) -> list[str]:
         return list(self._by_path)
 
+    def path_of(self, layer: Any) -> str:
+        return next((path for path, module in self._by_path.items() if module is layer), "")
+
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
         return self._specs

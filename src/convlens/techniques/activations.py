@@ -93,7 +93,8 @@ def activations(
     Args:
         network: the network to look into.
         samples: the images.
-        layers: names or globs; every convolution and pooling layer by default.
+        layers: names or globs; every convolution and pooling layer by default, save those that run through layers
+            without weights.
         batch_size: images at once; as many as fit the memory budget by default.
         progress: called with the number of images done and their total.
 
@@ -102,8 +103,12 @@ def activations(
 
     Raises:
         LayerError: a layer is unknown, or there are none to look at.
+        ModelError: a layer runs through layers without weights.
     """
     chosen = network.select(layers)
+    if layers is None:
+        chosen = network.untrained.trained(network, chosen) or chosen
+    network.untrained.check(network, [layer.path for layer in chosen])
     run = network.compiled(("activations", *(layer.path for layer in chosen)), summarized(recorded(network, chosen)))
     parts: dict[str, list[Any]] = {layer.path: [] for layer in chosen}
     measured: dict[str, list[LayerStatistics]] = {layer.path: [] for layer in chosen}

@@ -116,6 +116,7 @@ def heatmaps(
         LayerError: unknown, or not spatial.
         TargetError: the network has no such class.
         OptionError: unknown method, score or precision.
+        ModelError: the output runs through layers without weights.
     """
     precision = precision_of(network, precision)
     head = network.head(output)
@@ -242,6 +243,7 @@ def spatial_layer(network: Network, name: str | None) -> str:
 
 
 def _check(network: Network, head: Head, targets: Sequence[int] | None, method: str, score: str, top: int) -> None:
+    network.untrained.check(network, output=head.output)
     if method not in METHODS:
         raise OptionError(f"unknown method {method!r}: {near(method, METHODS)}")
     if score not in SCORES:

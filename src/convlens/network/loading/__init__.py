@@ -9,7 +9,7 @@ from typing import Any
 from convlens.errors import ConvlensError, ModelError
 from convlens.network.labels import imagenet_names
 from convlens.network.loading import memory, sniff
-from convlens.network.loading.files import RANDOM, Request, open_file
+from convlens.network.loading.files import RANDOM, UNTRAINED, Request, open_file
 from convlens.network.loading.loaded import Loaded
 
 __all__ = ["Loaded", "framework_needed", "open_model"]
@@ -90,7 +90,8 @@ def _zoo(text: str, prefix: str, request: Request) -> Loaded:
     from convlens.network.loading import zoo
 
     if request.weights is None or str(request.weights) == RANDOM:
-        return zoo.keras_zoo(text, request.weights) if prefix == "keras" else zoo.torch_zoo(text, request.weights)
+        loaded = zoo.keras_zoo(text, request.weights) if prefix == "keras" else zoo.torch_zoo(text, request.weights)
+        return replace(loaded, notes=(*loaded.notes, UNTRAINED)) if request.weights else loaded
     return _filled(Loaded(None, prefix, text), request)
 
 

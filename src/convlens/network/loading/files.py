@@ -14,10 +14,17 @@ from convlens.network.loading.metadata import sha256, with_surroundings
 from convlens.network.loading.sniff import sniff as kind_of
 
 RANDOM = "random"  # the value of `weights` that asks for an untrained network
+UNTRAINED = "the network is untrained: weights=random"
 UNREAD = {
     sniff.SAVED_MODEL: "a TensorFlow SavedModel, which is a program and no description of layers; load it with the"
     " TensorFlow that made it and save it with model.save('model.keras')",
     sniff.TFLITE: "a TensorFlow Lite model, which cannot be differentiated; give the Keras file that it was made from",
+    sniff.SAVED_MODEL_PART: "one file of a TensorFlow SavedModel, which is a program and no description of layers; load"
+    " the folder with the TensorFlow that made it and save it with model.save('model.keras')",
+    sniff.TENSORFLOW_GRAPH: "a frozen TensorFlow graph, a program without layers; give the Keras file that it was made"
+    " from",
+    sniff.KERAS_PICKLE: "a pickled Keras model, which runs code to be opened; load it with the Keras that made it and"
+    " save it with model.save('model.keras')",
     sniff.ONNX: "an ONNX model; give the PyTorch or Keras model that it was made from",
 }
 HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".keras", ".weights")
@@ -63,7 +70,8 @@ def _keras_file(path: Path, kind: str, request: Request) -> Loaded:
     if kind in (sniff.JSON, sniff.YAML):
         keras_files.read_architecture(path)  # an error in it comes before one about weights
         if str(request.weights) == RANDOM:
-            return keras_files.load_keras(path, None, options)
+            loaded = keras_files.load_keras(path, None, options)
+            return replace(loaded, notes=(*loaded.notes, UNTRAINED))
         chosen = Path(request.weights) if request.weights else weights_beside(path)
         loaded = keras_files.load_keras(path, chosen, options)
         note = () if request.weights else (f"weights taken from {chosen.name}, which lies beside {path.name}",)

@@ -237,7 +237,7 @@ def load_keras(path: Path, weights: Path | None, options: Options) -> Loaded:
     if weights is not None or kind in (sniff.KERAS_ZIP, sniff.HDF5):
         return with_weights(weights_source(weights or path), construct, loaded)
     model, shop = build(found, options, None)
-    return finished(replace(loaded, model=model), shop, ("the network is untrained: weights=random",))
+    return finished(replace(loaded, model=model), shop)
 
 
 def weights_source(path: Path) -> Weights:
@@ -276,7 +276,7 @@ def classes_in(path: Path) -> int | None:
         return int(last.shape[0]) if last is not None and last.ndim == 1 else None
 
 
-def finished(loaded: Loaded, shop: Workshop, notes: Sequence[str]) -> Loaded:
+def finished(loaded: Loaded, shop: Workshop, notes: Sequence[str] = ()) -> Loaded:
     """The same, with the notes of the workshop and what its layers say of its preprocessing."""
     loaded = replace(loaded, notes=(*loaded.notes, *shop.notes, *notes))
     if loaded.preprocessing is not None or not loaded.model.layers:

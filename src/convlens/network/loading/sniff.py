@@ -4,11 +4,13 @@ import json
 import pickletools
 import re
 import struct
+import tarfile
 import zipfile
 from io import BytesIO
 from pathlib import Path
 
 from convlens.errors import ModelError
+from convlens.network.loading import protobuf
 
 HDF5 = "HDF5"
 KERAS_ZIP = "Keras zip"
@@ -23,10 +25,20 @@ SAFETENSORS = "safetensors"
 SAVED_MODEL = "SavedModel"
 TFLITE = "TFLite"
 ONNX = "ONNX"
+SAVED_MODEL_PART = "part of a SavedModel"
+TENSORFLOW_GRAPH = "TensorFlow graph"
+KERAS_PICKLE = "pickled Keras model"
 
 TORCH_KINDS = (TORCH_ZIP, TORCH_PICKLE, TORCH_TAR, TORCHSCRIPT, TORCH_EXPORT, SAFETENSORS)
 TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # the long that starts every file of PyTorch before 1.6
 TEXT_LIMIT = 64 << 20
+ARCHIVES = {
+    b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR",
+}  # fmt: skip
+# endings of what may be a model within an archive or a folder, the likeliest first
+ENDINGS = (".keras", ".h5", ".hdf5", ".pt", ".pth", ".safetensors", ".ckpt", ".pkl", ".tflite", ".onnx",
+           "saved_model.pb")  # fmt: skip
 EXPECTED = (
     "expected a Keras file (.keras, .h5, architecture .json or .yaml), a PyTorch checkpoint (.pt, .pth), or a name"
     " such as keras:VGG16, torchvision:resnet18 or module:function"
@@ -58,7 +70,20 @@ def sniff(path: Path) -> str:
 def _folder(path: Path) -> str:
     if (path / "saved_model.pb").exists() or (path / "saved_model.pbtxt").exists():
         return SAVED_MODEL
-    raise ModelError(f"{path} is a folder without a SavedModel in it; name the model file itself; {EXPECTED}")
+    found = _models([str(inner.relative_to(path)) for inner in path.iterdir()])
+    there = f"it holds {found}" if found else "it has no SavedModel in it"
+    raise ModelError(f"{path} is a folder, and {there}; name the model file itself; {EXPECTED}")
+
+
+def _models(names: list[str]) -> str:
+    """Those names that may be of model files, for a message; none of what macOS adds to archives."""
+    real = [name for name in names if not name.startswith("__MACOSX/")]
+    found = sorted((name for name in real if name.lower().endswith(ENDINGS)), key=_likeliness)
+    return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+
+
+def _likeliness(name: str) -> int:
+    return next(place for place, ending in enumerate(ENDINGS) if name.lower().endswith(ending))
 
 
 def _binary(path: Path, head: bytes) -> str | None:
@@ -71,14 +96,15 @@ def _binary(path: Path, head: bytes) -> str | None:
     if TORCH_MAGIC in head[:16]:
         return TORCH_PICKLE
     if head[257:262] == b"ustar":
-        return TORCH_TAR
+        return _tar(path)
+    for start, name in ARCHIVES.items():
+        if head.startswith(start):
+            raise ModelError(f"{path} is a {name} archive; unpack it, and name the model file in it")
     if re.match(rb"\x80[\x02-\x05]", head) and _is_pickle(head):
-        return TORCH_PICKLE
+        return KERAS_PICKLE if _pickled_keras(head) else TORCH_PICKLE
     if len(head) > 10 and head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < path.stat().st_size:
         return SAFETENSORS
-    if head[0] == 0x08 and head[1:2] < b" " and _looks_onnx(head):
-        return ONNX
-    return None
+    return _message(path, head)
 
 
 def _is_hdf5(path: Path, head: bytes) -> bool:
@@ -104,8 +130,23 @@ def _zip(path: Path) -> str:
         return TORCHSCRIPT
     if "data.pkl" in leaves:
         return TORCH_ZIP
+    if found := _models(names):
+        raise ModelError(f"{path} is a zip archive of a folder, with {found} in it; unpack it, and name the model file")
     shown = ", ".join(sorted(leaves - {""})[:4])
     raise ModelError(f"{path} is a zip archive, but not of a model (it holds {shown or 'nothing'}); {EXPECTED}")
+
+
+def _tar(path: Path) -> str:
+    """PyTorch's own archives before 0.1.10, or anybody's."""
+    try:
+        with tarfile.open(path, "r:") as archive:
+            names = archive.getnames()
+    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+        raise ModelError(f"{path} is a damaged tar archive ({error}); get the file again") from error
+    if {"pickle", "storages", "tensors"} <= set(names):
+        return TORCH_TAR
+    found = _models(names) or ", ".join(names[:4])
+    raise ModelError(f"{path} is a tar archive, with {found or 'nothing'} in it; unpack it, and name the model file")
 
 
 def _is_pickle(head: bytes) -> bool:
@@ -120,11 +161,41 @@ def _is_pickle(head: bytes) -> bool:
     return True
 
 
-def _looks_onnx(head: bytes) -> bool:
-    """A protobuf message whose fields start as those of ONNX's ModelProto do: version, producer, graph."""
-    return bool(re.match(rb"\x08[\x01-\x1f](\x12|:|\x1a|\x42)", head)) and (
-        b"onnx" in head.lower() or b"pytorch" in head.lower() or b"tf2onnx" in head or head[2] in b"\x12:"
-    )
+def _pickled_keras(head: bytes) -> str | None:
+    """The first class or function of Keras that a pickle asks for."""
+    strings: list[str] = []
+    try:
+        for operation, argument, _ in pickletools.genops(BytesIO(head)):
+            named = None
+            if operation.name == "GLOBAL":
+                named = str(argument).replace(" ", ".")
+            elif operation.name == "STACK_GLOBAL" and len(strings) > 1:
+                named = ".".join(strings[-2:])
+            elif isinstance(argument, str):
+                strings.append(argument)
+            if named and named.split(".")[0] in ("keras", "tf_keras", "tensorflow", "tensorflow_core"):
+                return named
+    except Exception:  # the first bytes end within an operation
+        return None
+    return None
+
+
+def _message(path: Path, head: bytes) -> str | None:
+    """A protocol buffer, by its outermost fields: ONNX's ModelProto, or one of TensorFlow's."""
+    if head[0] not in b"\x08\x0a\x12":
+        return None
+    found = protobuf.fields(path)
+    kinds = {(number, wire) for number, wire, _ in found}
+    parts = {number: start for number, _, start in found}
+    if (1, protobuf.VARINT) in kinds and (7, protobuf.BYTES) in kinds and max(parts) < 64:  # a version and a graph
+        return ONNX
+    if kinds == {(1, protobuf.VARINT), (2, protobuf.BYTES)} and parts[2][:1] == b"\x0a":  # a version and meta graphs
+        return SAVED_MODEL_PART
+    if kinds == {(1, protobuf.BYTES)} and b"_tf_keras_" in head:
+        return SAVED_MODEL_PART
+    if (1, protobuf.BYTES) in kinds and parts[1][:1] == b"\x0a" and b"Placeholder" in head:
+        return TENSORFLOW_GRAPH
+    return None
 
 
 def _text(path: Path, head: bytes) -> str | None:
@@ -134,6 +205,17 @@ def _text(path: Path, head: bytes) -> str | None:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
+    if text.startswith("version https://git-lfs.github.com/"):
+        size = re.search(r"^size (\d+)", text, re.MULTILINE)
+        whole = f" of {int(size.group(1)):,} bytes" if size else ""
+        raise ModelError(
+            f"{path} is a Git LFS pointer, which stands for a file{whole} that is not here; fetch it with git lfs pull"
+        )
+    if re.match(r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(!doctype\s+html|html|head|body)\b", text, re.I | re.S):
+        raise ModelError(
+            f"{path} is an HTML page, as a site gives in place of a file that must be downloaded another way; download"
+            " the model file itself"
+        )
     if text.lstrip()[:1] in ("{", "[", '"'):
         try:
             json.loads(text)

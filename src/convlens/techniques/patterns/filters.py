@@ -61,8 +61,10 @@ def filter_patterns(
         LayerError: unknown layer.
         FilterError: a filter that the layer does not have.
         OptionError: unknown method or precision, or a size that the layer cannot be computed on.
+        ModelError: the layer runs through layers without weights.
     """
     info = network.layer(layer)
+    network.untrained.check(network, [info.path])
     chosen = parse_filters(filters, int(info.output_shape[-1] or 0), info.path)
     if method not in METHODS:
         raise OptionError(f"unknown method {method!r}: {near(method, METHODS)}")
