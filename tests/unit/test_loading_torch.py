@@ -79,7 +79,7 @@ def test_weights_are_found_and_fit(tmp_path, trained, kind):
     assert framework_needed(path) == "torch"
     fresh = Net()
     weights = state_dict_in(read_content(path, sniff.sniff(path), trust=False))
-    assert load_state(fresh, weights, path.name) == []
+    assert load_state(fresh, weights, path.name).notes == ()
     np.testing.assert_allclose(outputs(fresh), outputs(trained), atol=2e-3 if kind == "half" else 1e-7)
 
 
@@ -184,3 +184,28 @@ def test_safetensors(tmp_path):
     path.write_bytes(len(table).to_bytes(8, "little") + table.replace(b"[2,3]", b"[9,9]") + values)
     with pytest.raises(ModelError, match="lies outside of its data"):
         safetensors_weights(path)
+
+
+@on_torch
+@pytest.mark.filterwarnings("ignore")
+def test_quantized_networks_are_told(tmp_path):
+    """Statically and dynamically quantized ones, in every kind of file."""
+    quantization = torch.ao.quantization
+    engines = [engine for engine in torch.backends.quantized.supported_engines if engine != "none"]
+    torch.backends.quantized.engine = engines[-1]
+    net = nn.Sequential(quantization.QuantStub(), nn.Conv2d(3, 4, 3), nn.ReLU(), quantization.DeQuantStub()).eval()
+    net.qconfig = quantization.get_default_qconfig(engines[-1])
+    quantization.prepare(net, inplace=True)
+    net(torch.rand(1, 3, 8, 8))
+    quantization.convert(net, inplace=True)
+    torch.save(net.state_dict(), tmp_path / "weights.pt")
+    torch.save({"epoch": 1, "model": net.state_dict()}, tmp_path / "checkpoint.pt")
+    torch.save(net, tmp_path / "whole.pt")
+    torch.jit.script(net).save(str(tmp_path / "script.pt"))
+    dynamic = quantization.quantize_dynamic(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 2)), {nn.Linear}
+    )
+    torch.save(dynamic.state_dict(), tmp_path / "dynamic.pt")
+    for name in ("weights", "checkpoint", "whole", "script", "dynamic"):
+        with pytest.raises(ModelError, match=rf"{name}\.pt holds a quantized network"):
+            open_model(tmp_path / f"{name}.pt", architecture=Net(), trust=True)

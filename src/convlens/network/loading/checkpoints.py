@@ -30,12 +30,18 @@ def open_torch_file(path: Path, kind: str, request: Request) -> Loaded:
     keras_ready("torch")
     import torch
 
+    from convlens.network.loading.torch_archives import QUANTIZED
+
     content = read_content(path, kind, request.trust)
     whole = [content, *(content.values() if isinstance(content, dict) else [])]
     module = next((part for part in whole if isinstance(part, torch.nn.Module)), None)
     if module is not None:
+        if has_integer_layers(module):
+            raise ModelError(f"{path} {QUANTIZED}")
         return Loaded(module.eval(), "torch", str(path))
     weights = state_dict_in(content)
+    if any(value.is_quantized for value in weights.values()) or has_packed_weights(content):
+        raise ModelError(f"{path} {QUANTIZED}")
     if not weights:
         raise ModelError(
             f"{path} holds no weights by name (it holds {_shown(content)}); expected a state_dict, as"
@@ -44,6 +50,21 @@ def open_torch_file(path: Path, kind: str, request: Request) -> Loaded:
     if request.architecture is None:
         raise ModelError(_without_architecture(path, kind, list(weights)))
     return _into(request.architecture, weights, path, request)
+
+
+def has_integer_layers(module: Any) -> bool:
+    """Whether a module has layers of torch's quantized kinds in it, at any depth."""
+    inner = vars(module).get("_modules", {}).values()  # not .modules(): pickled layers of these kinds come out broken
+    return ".quantized." in type(module).__module__ or any(has_integer_layers(part) for part in inner if part)
+
+
+def has_packed_weights(content: Any, depth: int = 0) -> bool:
+    """Whether a checkpoint has the weights of quantized layers, which are no tensors, in it."""
+    if not isinstance(content, dict) or depth > 3:
+        return False
+    return any(
+        str(key).endswith("_packed_params") or has_packed_weights(part, depth + 1) for key, part in content.items()
+    )
 
 
 def _shown(content: Any) -> str:

@@ -17,6 +17,7 @@ import torch
 
 from convlens.errors import ModelError
 
+QUANTIZED = "holds a quantized network, whose weights are whole numbers; give the float one that it was made from"
 MAX_HEADER = 100 << 20
 MAX_DEPTH = 60
 STORAGES = {
@@ -119,6 +120,8 @@ def script_object(path: Path) -> ScriptObject:
     except ModelError:
         raise
     except Exception as error:
+        if "_rebuild_qtensor" in str(error):
+            raise ModelError(f"{path} {QUANTIZED}") from error
         raise ModelError(f"{path} is a damaged TorchScript file ({_reason(error)}); get the file again") from error
     if not isinstance(root, ScriptObject):
         raise ModelError(f"{path} is a damaged TorchScript file (no module in it); get the file again")
