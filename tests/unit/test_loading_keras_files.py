@@ -407,3 +407,53 @@ def test_teachable_machine_is_recognized(tmp_path):
     (tmp_path / "labels.txt").write_text("0 left\n1 right\n")
     loaded = open_model(tmp_path / "keras_model.keras")
     assert (loaded.preprocessing, loaded.labels) == ("tf", ("left", "right"))
+
+
+def chained(second: int, last: int) -> dict:
+    """x -> d -> e -> d -> out, with the numbers of d's calls as `second` (taken by e) and `last` (the output) say."""
+    dense = {"use_bias": False, "units": 2, "trainable": True}
+    entries = [
+        source("x", (2,)),
+        {
+            "class_name": "Dense",
+            "name": "d",
+            "config": {"name": "d", **dense},
+            "inbound_nodes": [[["x", 0, 0, {}]], [["e", 0, 0, {}]]],
+        },
+        {
+            "class_name": "Dense",
+            "name": "e",
+            "config": {"name": "e", **dense},
+            "inbound_nodes": [[["d", second, 0, {}]]],
+        },
+    ]
+    return functional(entries, [["x", 0, 0]], [["d", last, 0]])
+
+
+@pytest.mark.parametrize("calls", [(0, 1), (0, 0)])
+def test_calls_that_were_all_numbered_0_are_told_apart_where_one_way_is_possible(tmp_path, calls):
+    """Keras 3.2 wrote 0 for all calls of a layer."""
+    d, e = kernel(2, 2), kernel(2, 2)
+    path = write_hdf5(tmp_path / "m.h5", chained(*calls), {"d": {"d/kernel:0": d}, "e": {"e/kernel:0": e}}, "3.2.0")
+    x = RANDOM.normal(size=(1, 2))
+    np.testing.assert_allclose(run(open_model(path).model, x), x @ d @ e @ d, rtol=1e-4, atol=1e-5)
+
+
+def test_calls_that_cannot_be_told_apart_are_refused(tmp_path):
+    """One layer on two inputs, and a difference: which is taken from which is not in the file."""
+    both = [[["x", 0, 0, {}]], [["y", 0, 0, {}]]]
+    entries = [
+        source("x", (2,)),
+        source("y", (2,)),
+        {"class_name": "Dense", "name": "d", "config": {"name": "d", "units": 2}, "inbound_nodes": both},
+        {
+            "class_name": "Subtract",
+            "name": "s",
+            "config": {"name": "s"},
+            "inbound_nodes": [[["d", 0, 0, {}], ["d", 0, 0, {}]]],
+        },
+    ]
+    config = functional(entries, [["x", 0, 0], ["y", 0, 0]], [["s", 0, 0]])
+    path = write_hdf5(tmp_path / "m.h5", config, {"d": {"d/kernel:0": kernel(2, 2), "d/bias:0": np.ones(2)}}, "3.2.0")
+    with pytest.raises(ModelError, match="does not say which call of d goes where"):
+        open_model(path)

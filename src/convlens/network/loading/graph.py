@@ -14,6 +14,7 @@ from convlens.network.loading.calls import Call, Constant, Reference, calls_of, 
 from convlens.network.loading.keras1 import MERGES
 from convlens.network.loading.layers import build_layer, dtype_policy, safe_name
 from convlens.network.loading.legacy_keras import MODELS, bare_name, first_shape
+from convlens.network.loading.numbering import numbered
 from convlens.network.loading.workshop import Workshop
 
 MAX_PIXELS = 10**9
@@ -157,16 +158,15 @@ def functional(shop: Workshop, config: dict[str, Any]) -> Any:
         built[name] = reader if reader is not None else _layer(shop, entry)
         nodes = entry.get("inbound_nodes") or []
         waiting += [(name, number, calls_of(node)) for number, node in enumerate(nodes)]
-    outputs = reference_tree(config.get("output_layers"))
-    renumber = _renumbering(waiting, outputs)
+    waiting, outputs = numbered(waiting, reference_tree(config.get("output_layers")))
     while waiting:
-        left = [item for item in waiting if not _run(shop, item, built, tensors, renumber)]
+        left = [item for item in waiting if not _run(shop, item, built, tensors)]
         if len(left) == len(waiting):
             raise ModelError(f"damaged architecture: the inputs of layer {waiting[0][0]} are never computed")
         waiting = left
 
     def find(reference: Reference) -> Any:
-        return _tensor(tensors, reference, renumber)
+        return _tensor(tensors, reference)
 
     inputs = map_references(reference_tree(config.get("input_layers")), find)
     model = keras.Model(
@@ -188,43 +188,18 @@ def _single(structure: Any) -> Any:
     return structure[0] if isinstance(structure, list) and len(structure) == 1 else structure
 
 
-def _renumbering(waiting: list[tuple[str, int, Call]], outputs: Any) -> dict[tuple[str, int], int]:
-    """From the numbers by which calls are referred to, to those they have here.
-
-    Keras counts all calls that a layer ever had, also those outside of the model, so that numbers may start
-    anywhere. What is referred to beyond the calls at hand is taken in order, the last one last.
-    """
-    calls: dict[str, int] = {}
-    used: dict[str, set[int]] = {}
-    for name, _, call in waiting:
-        calls[name] = calls.get(name, 0) + 1
-        for reference in call.references():
-            used.setdefault(reference.layer, set()).add(reference.call)
-    map_references(outputs, lambda reference: used.setdefault(reference.layer, set()).add(reference.call))
-    found = {}
-    for name, numbers in used.items():
-        count = calls.get(name, 1)
-        if max(numbers) >= count:
-            ordered = sorted(numbers)
-            found |= {(name, number): max(0, count - len(ordered)) + place for place, number in enumerate(ordered)}
-    return found
-
-
-def _tensor(tensors: dict[tuple[str, int], Any], reference: Reference, renumber: dict[tuple[str, int], int]) -> Any:
-    call = renumber.get((reference.layer, reference.call), reference.call)
-    if (reference.layer, call) not in tensors:
-        raise KeyError(reference.layer)
-    flat = keras.tree.flatten(tensors[reference.layer, call])
+def _tensor(tensors: dict[tuple[str, int], Any], reference: Reference) -> Any:
+    flat = keras.tree.flatten(tensors[reference.layer, reference.call])
     if reference.tensor >= len(flat):
         raise ModelError(f"damaged architecture: layer {reference.layer} has no output {reference.tensor}")
     return flat[reference.tensor]
 
 
-def _run(shop: Workshop, item: tuple[str, int, Call], built: dict, tensors: dict, renumber: dict) -> bool:
+def _run(shop: Workshop, item: tuple[str, int, Call], built: dict, tensors: dict) -> bool:
     """Makes one call; False where an input does not exist yet."""
     name, number, call = item
     try:
-        find = lambda leaf: leaf.value if isinstance(leaf, Constant) else _tensor(tensors, leaf, renumber)  # noqa: E731
+        find = lambda leaf: leaf.value if isinstance(leaf, Constant) else _tensor(tensors, leaf)  # noqa: E731
         arguments = [map_references(argument, find) for argument in call.arguments]
         options = {key: map_references(value, find) for key, value in call.options.items()}
     except KeyError:

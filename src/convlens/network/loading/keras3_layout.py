@@ -7,7 +7,7 @@ are counted, and in which order attributes come, differs between versions.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -68,13 +68,16 @@ def rules(version: str | None, old_container: bool) -> list[Rule]:
     return [KERAS_3_15, KERAS_3, TF_2_15] if numbers >= [3, 15, 1] else [KERAS_3, KERAS_3_15, TF_2_15]
 
 
-def places(model: Any, rule: Rule, listed: Mapping[int, Listed], pick: Pick) -> list[tuple[str, Any]]:
+def places(
+    model: Any, rule: Rule, listed: Mapping[int, Listed], pick: Pick, filled: Container[str]
+) -> list[tuple[str, Any]]:
     """Every layer of a model, with the path of the group that a writer puts its weights into.
 
     Args:
         listed: the layers of models in the order of the architecture in the file, by the models' ids.
         pick: from the path of a list and what is in it, to the names of the groups by place in the list; None where
             the rule names them.
+        filled: the groups that the file has; of two attributes that are the same layer, versions know but one.
 
     Returns:
         pairs of a path, with lists of layers called `layers` whatever the version, and a layer; the model itself has
@@ -86,12 +89,14 @@ def places(model: Any, rule: Rule, listed: Mapping[int, Listed], pick: Pick) -> 
         if id(layer) in found:
             return
         found[id(layer)] = path, layer
-        for name, child in _children(layer, rule, listed):
-            inner = f"{path}/{name}" if path else name
+        prefix = f"{path}/" if path else ""
+        children = list(_children(layer, rule, listed))
+        for name, child in children:
             if isinstance(child, keras.layers.Layer):
-                visit(child, inner)
+                names = [other for other, same in children if same is child and prefix + other in filled]
+                visit(child, prefix + (names[0] if names else name))
             else:
-                visit_list(child, inner)
+                visit_list(child, prefix + name)
 
     def visit_list(entries: Listed, path: str) -> None:
         names = pick(path, entries) or {}

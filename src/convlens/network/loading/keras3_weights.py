@@ -117,7 +117,7 @@ def load_weights(
         found = stored(file, name)
         old = any(OLD_CONTAINER in str(key) for key in file)
         readings = (
-            _match(model, found, name, places(model, rule, listed, partial(_by_name, found, originals)))
+            _match(model, found, name, places(model, rule, listed, partial(_by_name, found, originals), found.filled))
             for rule in rules(version, old)
         )
         match = _chosen(readings, found, name, version is not None)
