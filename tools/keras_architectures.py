@@ -22,6 +22,7 @@ if VERSION < "3":
     from tensorflow import keras
 
 layers = keras.layers
+register = getattr(keras, "saving", keras.utils).register_keras_serializable
 SIZE = 12  # pixels; images are (SIZE, SIZE, 3)
 
 
@@ -238,8 +239,43 @@ def mixture():
     return keras.Model(start, layers.Dense(2, activation="softmax")(layers.Dropout(0.2)(tensor)))
 
 
+@register("writers")
+class Block(layers.Layer):
+    """A layer of one's own, with layers in attributes and in a list, one of them in both."""
+
+    def __init__(self, filters, **options):
+        super().__init__(**options)
+        self.filters = filters
+        self.zero = layers.Conv2D(filters, 3, padding="same")
+        self.convolutions = [layers.Conv2D(filters, 3, padding="same") for _ in range(3)]
+        self.first = self.convolutions[0]
+        self.normal = layers.BatchNormalization()
+        self._last = layers.Conv2D(filters, 3, padding="same")
+
+    def build(self, shape):
+        inner = (*shape[:-1], self.filters)
+        self.zero.build(shape)
+        for layer in (*self.convolutions, self.normal, self._last):
+            layer.build(inner)
+        self.scale = self.add_weight(name="scale", shape=(self.filters,), initializer="ones")
+        super().build(shape)
+
+    def call(self, tensor):
+        tensor = self.zero(tensor)
+        for layer in self.convolutions:
+            tensor = keras.activations.tanh(layer(tensor))
+        return self._last(self.normal(tensor)) * self.scale
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+def custom():
+    return keras.Sequential([image(), Block(3), layers.Conv2D(3, 3), Block(3), layers.Flatten(), layers.Dense(2)])
+
+
 ARCHITECTURES = (sequential, deferred, branches, nested, shared, separable, normalized, recurrent, deep, renamed,
-                 attention, frozen, mixture)  # fmt: skip
+                 attention, frozen, mixture, custom)  # fmt: skip
 
 
 def draw_weights(model, seed):

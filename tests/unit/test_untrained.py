@@ -42,7 +42,9 @@ def test_what_lies_before_works_and_what_runs_through_is_refused(without_c):
     assert network.untrained.paths == ("c",)
     assert "no weights in net.h5 for c: these layers are untrained" in network.notes
     assert convlens.activations(network, PHOTO, ["a", "b", "other"])["b"].shape == (1, 16, 16, 3)
-    assert set(convlens.activations(network, PHOTO)) == {"a", "b", "other"}
+    everything = convlens.activations(network, PHOTO)
+    assert set(everything) == {"a", "b", "other"}
+    assert "left out, as they run through layers without weights: c, d, pool" in everything.provenance["notes"]
     for name in ("c", "d", "pool", "sum", "mean", "fc"):
         with pytest.raises(ModelError, match=rf"layer {name} of .* runs through layers that have no weights: c;"):
             convlens.activations(network, PHOTO, [name])

@@ -105,9 +105,10 @@ def activations(
         LayerError: a layer is unknown, or there are none to look at.
         ModelError: a layer runs through layers without weights.
     """
-    chosen = network.select(layers)
-    if layers is None:
-        chosen = network.untrained.trained(network, chosen) or chosen
+    listed = network.select(layers)
+    chosen = (network.untrained.trained(network, listed) or listed) if layers is None else listed
+    left = [layer.path for layer in listed if layer not in chosen]
+    notes = [f"left out, as they run through layers without weights: {', '.join(left)}"] if left else []
     network.untrained.check(network, [layer.path for layer in chosen])
     run = network.compiled(("activations", *(layer.path for layer in chosen)), summarized(recorded(network, chosen)))
     parts: dict[str, list[Any]] = {layer.path: [] for layer in chosen}
@@ -124,7 +125,7 @@ def activations(
                 progress(chunk.stop, total)
     found = {path: tuple(each) for path, each in measured.items()}
     fetch = {path: partial(_joined, some) for path, some in parts.items()}
-    origin = provenance(network, samples.preprocessing, samples.notes, technique="activations")
+    origin = provenance(network, samples.preprocessing, [*samples.notes, *notes], technique="activations")
     return Activations(Fetched(fetch), samples.photos, found, origin)
 
 

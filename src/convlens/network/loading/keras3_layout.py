@@ -27,7 +27,7 @@ class Rule:
 
     Attributes:
         versions: in words.
-        twice: layers with weights are counted twice, because the list had them under two keys.
+        twice: layers with weights are counted twice in a model, because its list had them under two keys.
         again: layers that were saved before are counted again.
         order: the key by which the attributes of a layer are sorted.
         backwards: whether they are taken from the end.
@@ -60,12 +60,11 @@ def rules(version: str | None, old_container: bool) -> list[Rule]:
         version: of the Keras that wrote it, where the file says it.
         old_container: whether it has the name for lists of layers that tf.keras gave up with 2.15.
     """
-    numbers = [int(part) for part in re.findall(r"\d+", version or "")[:3]]
-    if old_container:
-        return [TF_2_14, TF_2_12] if numbers[:2] == [2, 14] else [TF_2_12, TF_2_14]
-    if numbers and numbers[0] == 2:
-        return [TF_2_15, KERAS_3, KERAS_3_15]
-    return [KERAS_3_15, KERAS_3, TF_2_15] if numbers >= [3, 15, 1] else [KERAS_3, KERAS_3_15, TF_2_15]
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version or "3")[:3])
+    since = {(2,): TF_2_12, (2, 14): TF_2_14, (2, 15): TF_2_15, (3,): KERAS_3, (3, 15, 1): KERAS_3_15}
+    first = next((rule for start, rule in reversed(since.items()) if numbers >= start), KERAS_3)
+    possible = [rule for rule in since.values() if not old_container or rule in (TF_2_12, TF_2_14)]
+    return sorted(possible, key=lambda rule: rule is not first)
 
 
 def places(
@@ -96,9 +95,9 @@ def places(
                 names = [other for other, same in children if same is child and prefix + other in filled]
                 visit(child, prefix + (names[0] if names else name))
             else:
-                visit_list(child, prefix + name)
+                visit_list(child, prefix + name, rule.twice and _has_graph(layer))
 
-    def visit_list(entries: Listed, path: str) -> None:
+    def visit_list(entries: Listed, path: str, twice: bool) -> None:
         names = pick(path, entries) or {}
         counts: Counter[str] = Counter()
         for place, (kind, entry) in enumerate(entries):
@@ -106,12 +105,12 @@ def places(
                 continue
             name = snake_case(kind)
             number = counts[name]
-            counts[name] += 1 + (rule.twice and bool(getattr(entry, "weights", ())))
+            counts[name] += 1 + (twice and bool(getattr(entry, "weights", ())))
             group = f"{path}/{names.get(place) or (f'{name}_{number}' if number else name)}"
             if isinstance(entry, keras.layers.Layer):
                 visit(entry, group)
             elif entry is not None:
-                visit_list(entry, group)
+                visit_list(entry, group, False)
 
     visit(model, "")
     return list(found.values())
@@ -123,9 +122,13 @@ def snake_case(kind: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def _has_graph(layer: Any) -> bool:
+    return isinstance(layer, keras.Model) and has_graph(layer)
+
+
 def _children(layer: Any, rule: Rule, listed: Mapping[int, Listed]) -> Iterator[tuple[str, Any]]:
     """The attributes of a layer that are layers or lists of them, in the writer's order."""
-    graph = isinstance(layer, keras.Model) and has_graph(layer)
+    graph = _has_graph(layer)
     if graph:
         yield "layers", listed.get(id(layer)) or [(type(inner).__name__, inner) for inner in layer.layers]
     skipped = _usual_attributes(graph)
