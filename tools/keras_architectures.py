@@ -167,16 +167,19 @@ def recurrent():
 
 
 def deep():
-    """More than ten layers of one class: as text, 10 comes before 2."""
-    model = keras.Sequential([image()])
+    """More than ten layers of one class (as text, 10 comes before 2), each of which the outputs show."""
+    start = tensor = image()
+    shown = []
     for number in range(13):
-        model.add(layers.Conv2D(2, 3, padding="same", activation="tanh" if number % 3 else "relu"))
+        tensor = layers.Conv2D(2, 3, padding="same", activation="tanh")(tensor)
         if number % 4 == 1:
-            model.add(layers.BatchNormalization())
-    model.add(layers.Flatten())
+            tensor = layers.BatchNormalization()(tensor)
+        shown.append(layers.GlobalAveragePooling2D()(tensor))
+    tensor = layers.Flatten()(tensor)
     for _ in range(11):
-        model.add(layers.Dense(3, activation="tanh"))
-    return model
+        tensor = layers.Dense(3, activation="tanh")(tensor)
+        shown.append(tensor)
+    return keras.Model(start, layers.concatenate(shown))
 
 
 def renamed():
