@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -33,17 +33,19 @@ class Network(ABC):
         source: how the user named it.
         preprocessing: from pixels 0-255 RGB to the network's input, and where that was found; None if unknown.
         labels: class names, and where they were found; None if unknown.
-        input_size: height and width to feed to inputs of any size, where the model's makers say one.
+        input_size: height and width to feed to inputs of any size; None for the photo's own.
         notes: what the user should know about how it was loaded, a line each.
     """
 
     framework: str
 
-    def __init__(self, model: Any, source: str, *, sha256: str | None = None, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, model: Any, source: str, *, sha256: str | None = None, input_size: Any = None, notes: Sequence[str] = ()
+    ) -> None:
         self.model = model
         self.source = source
         self.sha256 = sha256
-        self.input_size: tuple[int, int] | None = None
+        self.input_size: tuple[int, int] | None = input_size
         self.notes = list(notes)
         self.preprocessing: Preprocessing | None = None
         self.labels: Labels | None = None
@@ -125,6 +127,10 @@ class Network(ABC):
     def prefix(self, call: str) -> int:
         """How many tokens for no place a layer puts out before those that are a grid of patches."""
         return 0
+
+    def same_randomness(self) -> AbstractContextManager[None]:
+        """A context in which the same random numbers are drawn each time, by layers that draw some in inference."""
+        return nullcontext()
 
     # What follows for all of them
 
