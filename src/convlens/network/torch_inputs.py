@@ -77,11 +77,12 @@ def find_channels(forward: Forward, module: Any, sides: Sides, source: str) -> i
         ModelError: there is no convolution.
     """
     registered = [_taken(inner) for inner in module.modules()]
-    waiting = [3, *(channels for channels in registered if channels)][:2] + [1, 4, 2]
+    waiting = [3, *(channels for channels in registered if channels)][:2]
     tried: set[int] = set()
     called = False
-    while waiting:
-        channels = waiting.pop(0)
+    usual = [1, 4, 2]
+    while waiting or usual:
+        channels = waiting.pop(0) if waiting else usual.pop(0)
         if channels in tried:
             continue
         tried.add(channels)
@@ -116,9 +117,10 @@ def _taken(module: Any) -> int | None:
 
 def miscounted(outputs: Sequence[Any], images: int = BATCH) -> str | None:
     """What is wrong where other than so many images come out, as `view(-1, features)` does on a wrong size."""
-    found = outputs[0].shape if outputs else ()
-    several = len(found) > (images == 1)  # one image alone loses its axis where a module squeezes
-    return f"{images} images come out as {found[0]}" if several and found[0] != images else None
+    found = list(outputs[0].shape) if outputs else []
+    if len(found) <= (images == 1) or found[0] == images:  # one image alone loses its axis where a module squeezes
+        return None
+    return f"{images} images come out as {found[0]}"
 
 
 class Trials:

@@ -124,27 +124,25 @@ class TorchNetwork(Network):
             ]
         )
 
-        def run(in_order: bool, seed: int = 0) -> list[Any]:
+        def run(in_order: bool, seed: int = 0) -> tuple[list[Any], bool]:
             self._in_order = in_order
             with self.reading(), seeded(seed):
                 before = random_state()
-                found = self.forward(tensors) or []
-                self._draws = before != random_state()
-            return found
+                return self.forward(tensors) or [], before != random_state()
 
         try:
-            expected = run(in_order=True)
+            expected, draws = run(in_order=True)
         except Exception:  # as above
             return
         if problem := miscounted(expected):
             raise ModelError(f"{self.source} does not run on inputs of this shape: {problem}; give another input_shape")
-        if self._draws and not alike(expected, run(in_order=True, seed=1)):
+        if draws and not alike(expected, run(in_order=True, seed=1)[0]):
             self.notes.append(
                 "the network is random, also in inference (dropout that is always on, or the like): what it puts out,"
                 " and what is computed here, varies from run to run"
             )
         try:
-            self._in_order = not alike(expected, run(in_order=False))
+            self._in_order = not alike(expected, run(in_order=False)[0])
         except Exception:  # whatever the user's modules raise
             self._in_order = True
         if self._in_order:

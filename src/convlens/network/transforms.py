@@ -51,6 +51,8 @@ def read_transforms(value: Any) -> Transforms | None:
     if isinstance(getattr(value, "meta", None), dict) and callable(getattr(value, "transforms", None)):
         inner = read_transforms(value.transforms())
         return None if inner is None else Transforms(inner.preprocessing, inner.size, categories(value))
+    if isinstance(value, type) and hasattr(value, "DEFAULT"):
+        raise PreprocessingError(f"preprocess={value.__name__}: give one of its members, such as .DEFAULT")
     if preset := scaling(value):
         return preset
     if not _is_pipeline(value):
