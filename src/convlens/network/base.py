@@ -13,16 +13,12 @@ from convlens import backend
 from convlens.errors import LayerError, ModelError
 from convlens.network.head import Head, find_head
 from convlens.network.labels import Labels
-from convlens.network.layers import Calls, InputSpec, LayerInfo, base_path, find_layer, select_layers
+from convlens.network.layers import Calls, InputSpec, LayerInfo, StopForward, base_path, find_layer, select_layers
 from convlens.network.observation import Observation, listed, observe
 from convlens.network.preprocessing import Preprocessing
 
 COMPILED = 8  # compiled functions kept a network
 OnOutput = Callable[[str, tuple, Any], Any]
-
-
-class StopForward(BaseException):
-    """Raised by an interception to end the forward pass. No Exception: frameworks rewrite those on their way."""
 
 
 class Network(ABC):

@@ -14,6 +14,10 @@ CHANNELS = (1, 3, 4)  # of images
 POOLING, CONVOLUTION, OTHER = "pooling", "convolution", "other"
 
 
+class StopForward(BaseException):
+    """Raised by an interception to end the forward pass. No Exception: frameworks rewrite those on their way."""
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """One input: its name and its shape without the batch, channels last; None where any size goes."""

@@ -8,7 +8,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from convlens.errors import ModelError
-from convlens.network.base import StopForward
+from convlens.network.layers import StopForward
 
 # sides in pixels of the inputs that published networks take, the commonest first
 SIDES = (224, 32, 28, 64, 96, 128, 100, 227, 299, 256, 150, 48, 112, 160, 384, 512)
