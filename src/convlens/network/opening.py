@@ -36,7 +36,7 @@ def open_network(
         preprocess = given.preprocessing
     network = _wrapped(loaded, input_shape)
     network.preprocessing = _preprocessing(network, loaded, preprocess)
-    network.labels = _labels(network, loaded, categories(labels) or labels)
+    network.labels = _labels(network, loaded, labels)
     if given and given.size:
         network.notes.append(
             "of the transforms given, the size and what they do to values are taken: photos are stretched to the"
@@ -104,8 +104,13 @@ def _labels(network: Network, loaded: Loaded, given: str | Path | Sequence[str] 
         return None
     classes = network.head().classes
     if given is not None:
+        names = categories(given)
         named = f"labels file {given}" if isinstance(given, str | Path) else "the list of labels"
-        return checked(read_labels(given), classes, named)
+        return (
+            checked(names, classes, "the weights given with labels=")
+            if names
+            else (checked(read_labels(given), classes, named))
+        )
     if loaded.labels is not None:
         try:
             return checked(loaded.labels, classes, loaded.labels_source or "the model's labels")

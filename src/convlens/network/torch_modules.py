@@ -1,7 +1,6 @@
 """PyTorch modules as they come: wrapped, compiled, quantized, random."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -83,15 +82,6 @@ def uncompiled(module: Any) -> AbstractContextManager[None]:
             " the module as it was before, or install PyTorch 2.6 or later"
         )
     return torch.compiler.set_stance("force_eager")
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """A context in which PyTorch's random numbers start from a seed; on leaving they go on as if nothing had been."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        yield
 
 
 def random_state() -> bytes:

@@ -1,7 +1,7 @@
 """Any PyTorch module, through forward hooks."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from keras import tree
 from torch import nn
 
+from convlens.backend.torch import seeded
 from convlens.errors import ModelError
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
@@ -21,7 +22,6 @@ from convlens.network.torch_modules import (
     laid_out,
     modules_by_path,
     random_state,
-    seeded,
     uncompiled,
     unwrapped,
 )
@@ -229,9 +229,6 @@ class TorchNetwork(Network):
         finally:
             for module in training:
                 module.training = True
-
-    def same_randomness(self) -> AbstractContextManager[None]:
-        return seeded(0)
 
     @contextmanager
     def computing(self, precision: str) -> Iterator[None]:
