@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 
 import convlens  # noqa: E402
 from convlens.errors import ModelError  # noqa: E402
-from tests.unit.torch_nets import Cifar, Gated, Mnist, Pooled, Residual, Sized  # noqa: E402
+from tests.unit.torch_nets import Cifar, Gated, Mnist, Pooled, Residual, Sized, Squeezed  # noqa: E402
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="PyTorch models need the torch backend")
 
@@ -181,6 +181,16 @@ def test_any_size_is_taken_at_224_with_a_note() -> None:
     told = convlens.load(Pooled(), preprocess="rescale", input_shape=(None, None, 3))
     assert not told.notes
     assert convlens.activations(told, photos(40)[0], "conv")["conv"].shape == (1, 38, 38, 6)
+
+
+def test_an_image_alone_keeps_its_axis_where_a_module_squeezes() -> None:
+    model = Squeezed()
+    network = convlens.load(model, preprocess="rescale", input_shape=(32, 32, 3))
+    found = convlens.heatmap(network, photos(32)[0], 2)
+    _, cam = grad_cam(model, model.conv, entered(photos(32)), 2)
+    np.testing.assert_allclose(found.values[0], cam[0], rtol=1e-4, atol=1e-5 * cam.max())
+    both = convlens.heatmap(network, list(photos(32)), 2, batch_size=2)
+    assert found.predictions[0][0].score == pytest.approx(both.predictions[0][0].score, rel=1e-5)
 
 
 class Focus(nn.Module):

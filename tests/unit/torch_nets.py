@@ -95,3 +95,10 @@ class Pooled(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return self.fc(F.relu(self.conv(self.before(x))).mean((2, 3)))
+
+
+class Squeezed(Pooled):
+    """`squeeze()` after the pooling, which takes the axis of an image alone as well."""
+
+    def forward(self, x: Any) -> Any:
+        return self.fc(F.adaptive_avg_pool2d(F.relu(self.conv(x)), 1).squeeze())

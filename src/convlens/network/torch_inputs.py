@@ -19,7 +19,7 @@ CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 
 Sides = tuple[int, int]
 Forward = Callable[[int, int, int | None], Sequence[Any] | None]
-HINT = "give input_shape=(height, width, channels), --input-shape on the command line"
+HINT = "give input_shape=(height, width, channels), or a list of them for several inputs (--input-shape)"
 
 
 class Watch(TorchFunctionMode):

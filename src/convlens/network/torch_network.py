@@ -42,6 +42,7 @@ class TorchNetwork(Network):
         self._running: Sides = (1, 1)
         self._layouts: dict[str, Layout] = {}
         self._sides: Sides = self.input_size or (SIDES[0], SIDES[0])
+        self._axes: list[int] = []  # of the outputs for several images
         self._in_order = True  # whether the module gets tensors that lie in memory one axis after the other
         if input_shape is None:
             channels = find_channels(self._on_zeros, self._module, self._sides, source)
@@ -136,6 +137,7 @@ class TorchNetwork(Network):
             return
         if problem := miscounted(expected):
             raise ModelError(f"{self.source} does not run on inputs of this shape: {problem}; give another input_shape")
+        self._axes = [output.ndim for output in expected]
         if draws and not alike(expected, run(in_order=True, seed=1)[0]):
             self.notes.append(
                 "the network is random, also in inference (dropout that is always on, or the like): what it puts out,"
@@ -171,6 +173,13 @@ class TorchNetwork(Network):
         elif layout == FIRST:
             tensor = super().from_last(tensor)
         return laid_out(tensor, raw) if raw is not None or self._in_order else tensor
+
+    def forward(self, inputs: Sequence[Any]) -> list[Any] | None:
+        outputs = super().forward(inputs)
+        if outputs is None or len(inputs[0]) > 1 or len(outputs) != len(self._axes):
+            return outputs
+        # an image alone has lost its axis where the module squeezes
+        return [one[None] if one.ndim == axes - 1 else one for one, axes in zip(outputs, self._axes, strict=True)]
 
     def prefix(self, call: str) -> int:
         layout = self._layouts.get(call)
