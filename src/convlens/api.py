@@ -18,8 +18,8 @@ Progress = Callable[[int, int], None]
 def load(
     model: Any,
     *,
-    preprocess: str | Callable | None = None,
-    labels: str | Path | Sequence[str] | None = None,
+    preprocess: Any = None,
+    labels: Any = None,
     weights: str | Path | None = None,
     architecture: Any = None,
     custom: Sequence[str] = (),
@@ -33,14 +33,18 @@ def load(
         model: path of a file, "keras:VGG16", "torchvision:resnet18", "timm:NAME", "bundled", "module:function",
             a `keras.Model` or a `torch.nn.Module`.
         preprocess: "none" (0-255), "rescale" (0-1), "tf" (-1-1), "caffe", "torch", or a function from float32
-            (batch, height, width, channels), RGB 0-255, to the network's input; found from the model by default.
-        labels: class names, or a text file with one a line; found from the model by default.
+            (batch, height, width, channels), RGB 0-255, to the network's input; or torchvision's transforms, or a
+            member of its Weights, of which the size and what they do to values are taken, and the class names; found
+            from the model by default.
+        labels: class names, a text file with one a line, or a member of torchvision's Weights; found from the model
+            by default.
         weights: a weights file, or "random" for an untrained zoo network.
         architecture: for a file that holds weights only: an architecture file, "keras:NAME" or "module:function".
         custom: classes that the file needs, "module:object" each; importing them runs their code.
         trust: run code that is stored in the file.
         partial: compute through layers for which the file has no weights, too; refused by default.
-        input_shape: (height, width, channels) where the model does not know it; a list for several inputs.
+        input_shape: (height, width, channels) where the model does not know it, None for sides of any size, in which
+            photos keep their own; a list for several inputs.
 
     Raises:
         ModelError: the model cannot be loaded.

@@ -68,7 +68,7 @@ def read_image(source: Any) -> Photo:
             pixels, note = _decode(source.copy())
         return Photo(Path(path).stem if path else "image", pixels, path, note)
     if hasattr(source, "detach"):
-        source = source.detach().cpu()
+        source = _from_tensor(source)
     try:
         array = np.asarray(source)
     except (TypeError, ValueError) as error:
@@ -84,7 +84,7 @@ def read_images(sources: Any) -> list[Photo]:
     Raises:
         ImageError: one cannot be read, or a folder holds none.
     """
-    if isinstance(sources, np.ndarray) and sources.ndim == 4:
+    if getattr(sources, "ndim", None) == 4:  # a batch
         sources = list(sources)
     several = isinstance(sources, Iterable) and not isinstance(sources, str | Path | np.ndarray | Image.Image)
     several = several and not hasattr(sources, "detach")
@@ -216,6 +216,14 @@ def _from_array(array: np.ndarray, name: str) -> Photo:
     if bytes_.shape[-1] == 1:
         bytes_ = np.repeat(bytes_, 3, -1)
     return Photo(name, _rgb(Image.fromarray(bytes_)), data=data)
+
+
+def _from_tensor(tensor: Any) -> np.ndarray:
+    """A tensor of PyTorch's, channels last: they come first, unless only the last axis can be theirs."""
+    array = tensor.detach().cpu()
+    array = np.asarray(array.float() if str(array.dtype) == "torch.bfloat16" else array)
+    last = array.ndim == 3 and array.shape[-1] in (1, 3, 4) and array.shape[0] not in (1, 3, 4)
+    return np.moveaxis(array, 0, -1) if array.ndim == 3 and not last else array
 
 
 def _false_colours(data: np.ndarray) -> np.ndarray:

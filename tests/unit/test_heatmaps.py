@@ -126,3 +126,25 @@ def test_an_output_that_is_a_map_is_averaged_over_its_positions() -> None:
 def test_a_layer_without_space_is_refused_with_others_named() -> None:
     with pytest.raises(LayerError, match=r"layer 'dense' has output .*; a heatmap needs a spatial one .*such as conv"):
         explain(network(np.ones((2, 2)), np.zeros(2)), 0, "dense")
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_dropout_that_is_always_on_does_not_move_the_default_layer(seed: int | None) -> None:
+    keras = keras_ready()
+    layers = keras.layers
+
+    class AlwaysOn(layers.Dropout):
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            return super().call(inputs, training=True)
+
+    model = keras.Sequential(
+        [
+            keras.Input((10, 10, 3)),
+            layers.Conv2D(2, 3, name="early"),
+            layers.Conv2D(2, 3, name="late"),
+            layers.Flatten(),
+            AlwaysOn(0.5, seed=seed),
+            layers.Dense(3),
+        ]
+    )
+    assert convlens.load(model, preprocess="rescale").default_layer == "late"

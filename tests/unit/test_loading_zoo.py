@@ -9,6 +9,7 @@ import pytest
 
 from convlens.errors import ModelError
 from convlens.network.loading import framework_needed, open_model, zoo
+from convlens.network.transforms import named, normalization
 
 # what the documentation of keras.applications says each family takes
 MODES = {
@@ -30,14 +31,14 @@ MODES = {
 
 @pytest.mark.parametrize("family", MODES)
 def test_preprocessing_is_discovered_by_what_it_does(family):
-    assert zoo.application_mode(getattr(keras.applications, family).preprocess_input) == MODES[family]
+    assert named(getattr(keras.applications, family).preprocess_input) == MODES[family]
 
 
 def test_unknown_preprocessing_is_kept_as_a_function():
     def odd(images):
         return images**2
 
-    assert zoo.application_mode(odd) is odd
+    assert named(odd) is odd
 
 
 def test_untrained_network_by_name():
@@ -150,7 +151,7 @@ def test_absent_library_is_named(monkeypatch):
 
 
 def test_normalization_of_other_numbers():
-    function = zoo.normalization((0.5, 0.5, 0.5), (0.25, 0.5, 1.0))
+    function = normalization((0.5, 0.5, 0.5), (0.25, 0.5, 1.0))
     pixels = np.full((1, 1, 1, 3), 255, "float32")
     np.testing.assert_allclose(function(pixels)[0, 0, 0], [2, 1, 0.5])
-    assert zoo.normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)) == "tf"
+    assert normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)) == "tf"

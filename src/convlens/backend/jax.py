@@ -57,6 +57,11 @@ def quick_call(layer: Any, channels: Any = None) -> Callable | None:
     return None  # compiling takes care of it
 
 
+@contextmanager
+def seeded(seed: int = 0) -> Iterator[None]:
+    yield  # what Keras draws here comes from seeds that are variables of the model
+
+
 def gains_by_bfloat16() -> bool:
     return jax.default_backend() != "cpu"  # XLA's convolutions are slower in it on CPUs
 

@@ -1,5 +1,7 @@
-"""Keras's convolutions, as those see them who compute them in another way."""
+"""Keras's layers: convolutions, for those who compute them in another way, and the state of random ones."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -21,3 +23,14 @@ def convolved(layer: Any, inputs: Any, kernel: Any, bias: Any) -> Any:
     if bias is not None:
         outputs += bias if layer.data_format == "channels_last" else keras.ops.reshape(bias, (1, -1, 1, 1))
     return layer.activation(outputs)
+
+
+@contextmanager
+def seeds_kept(model: Any) -> Iterator[None]:
+    """A context after which the model's layers go on to draw random numbers as if nothing had been."""
+    seeds = [(state, state.numpy().copy()) for state in model.variables if state.name == "seed_generator_state"]
+    try:
+        yield
+    finally:
+        for state, value in seeds:
+            state.assign(value)

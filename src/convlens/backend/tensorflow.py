@@ -35,6 +35,11 @@ def differentiable(model: Any) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def seeded(seed: int = 0) -> Iterator[None]:
+    yield  # what Keras draws here comes from seeds that are variables of the model
+
+
 def gains_by_bfloat16() -> bool:
     cards = tf.config.list_physical_devices("GPU")
     if not cards:

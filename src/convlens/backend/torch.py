@@ -63,6 +63,15 @@ def differentiable(model: Any) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
+@contextmanager
+def seeded(seed: int = 0) -> Iterator[None]:
+    """A context in which PyTorch's random numbers start from a seed; on leaving they go on as if nothing had been."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
+
+
 def gains_by_bfloat16() -> bool:
     return torch.cuda.is_bf16_supported(False) if torch.cuda.is_available() else has_bfloat16()
 

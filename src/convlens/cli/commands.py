@@ -17,6 +17,11 @@ COMMON = [
     click.option(
         "--architecture", metavar="SOURCE", help="For a file of weights alone: FILE, keras:NAME, module:function."
     ),
+    click.option(
+        "--input-shape",
+        metavar="H,W,C",
+        help='Where the model does not know it: "28,28,1" or 28x28x1, "any" for any size, ";" between inputs.',
+    ),
     click.option("--custom", multiple=True, metavar="MODULE:OBJECT", help="A class that the file needs."),
     click.option("--trust", is_flag=True, help="Run code that is stored in the model file."),
     click.option("--partial", is_flag=True, help="Compute through layers without weights, too."),

@@ -11,6 +11,7 @@ import convlens
 from convlens import page
 from convlens.cli.output import note, print_json, stages, table, written
 from convlens.cli.quiet import hushed
+from convlens.cli.shapes import parse_shapes
 from convlens.cli.timings import lap
 from convlens.errors import OptionError
 from convlens.network.layers import LayerInfo
@@ -33,7 +34,8 @@ def _load(model: str, options: dict[str, Any]) -> "Network":
         _start_framework(model)
         lap("import of the framework")
         with redirect_stdout(sys.stderr):  # Keras says there what it downloads, and stdout may be for JSON
-            network = convlens.load(model, **{name: options[name] for name in LOADING})
+            given = {name: options[name] for name in LOADING}
+            network = convlens.load(model, input_shape=parse_shapes(options["input_shape"]), **given)
     lap("loading the network")
     return network
 
@@ -225,7 +227,9 @@ def run_report(model: str, images: Sequence[str], as_json: bool, single_file: bo
 def run_demo(as_json: bool, single_file: bool, **options: Any) -> None:
     from convlens.bundled import photo
 
-    network = _load("bundled", dict.fromkeys(LOADING) | {"custom": (), "trust": False, "partial": False})
+    network = _load(
+        "bundled", dict.fromkeys((*LOADING, "input_shape")) | {"custom": (), "trust": False, "partial": False}
+    )
     _report(network, [photo()], "demo", as_json, single_file, options)
 
 

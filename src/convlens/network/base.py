@@ -13,17 +13,13 @@ from convlens import backend
 from convlens.errors import LayerError, ModelError
 from convlens.network.head import Head, find_head
 from convlens.network.labels import Labels
-from convlens.network.layers import Calls, InputSpec, LayerInfo, base_path, find_layer, select_layers
+from convlens.network.layers import Calls, InputSpec, LayerInfo, StopForward, base_path, find_layer, select_layers
 from convlens.network.observation import Observation, listed, observe
 from convlens.network.preprocessing import Preprocessing
 from convlens.network.untrained import Untrained
 
 COMPILED = 8  # compiled functions kept a network
 OnOutput = Callable[[str, tuple, Any], Any]
-
-
-class StopForward(BaseException):
-    """Raised by an interception to end the forward pass. No Exception: frameworks rewrite those on their way."""
 
 
 class Network(ABC):
@@ -34,18 +30,20 @@ class Network(ABC):
         source: how the user named it.
         preprocessing: from pixels 0-255 RGB to the network's input, and where that was found; None if unknown.
         labels: class names, and where they were found; None if unknown.
-        input_size: height and width to feed to inputs of any size, where the model's makers say one.
+        input_size: height and width to feed to inputs of any size; None for the photo's own.
         untrained: the layers without weights of their own, and what depends on them.
         notes: what the user should know about how it was loaded, a line each.
     """
 
     framework: str
 
-    def __init__(self, model: Any, source: str, *, sha256: str | None = None, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, model: Any, source: str, *, sha256: str | None = None, input_size: Any = None, notes: Sequence[str] = ()
+    ) -> None:
         self.model = model
         self.source = source
         self.sha256 = sha256
-        self.input_size: tuple[int, int] | None = None
+        self.input_size: tuple[int, int] | None = input_size
         self.notes = list(notes)
         self.preprocessing: Preprocessing | None = None
         self.labels: Labels | None = None
@@ -132,6 +130,10 @@ class Network(ABC):
     def prefix(self, call: str) -> int:
         """How many tokens for no place a layer puts out before those that are a grid of patches."""
         return 0
+
+    def same_randomness(self) -> AbstractContextManager[None]:
+        """A context in which the same random numbers are drawn each time, by layers that draw some in inference."""
+        return backend.current().seeded()
 
     # What follows for all of them
 

@@ -75,24 +75,31 @@ def _alike(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def _outputs(network: "Network", path: str, hook: Callable, as_it_is: bool = False) -> np.ndarray:
-    """What the network puts out for two different images, (2, units), while a layer is intercepted."""
+    """What the network puts out for two different images, (2, units), while a layer is intercepted.
+
+    Each image is passed by itself, with the same random numbers where the network draws some.
+    """
     from keras import ops
 
-    arrays = network.input_arrays(2)
     rng = np.random.default_rng(0)
-    number = network.image_input
-    arrays = [
-        rng.random(array.shape, "float32") if i == number else np.repeat(rng.random(array[:1].shape, "float32"), 2, 0)
-        for i, array in enumerate(arrays)
+    zeros = network.input_arrays(1)
+    first = [rng.random(array.shape, "float32") for array in zeros]
+    second = [
+        rng.random(array.shape, "float32") if number == network.image_input else array
+        for number, array in enumerate(first)
     ]
 
     def joined(*tensors: Any) -> Any:
         with network.intercept({path: hook}, as_it_is):
             outputs = network.forward(tensors)
         assert outputs is not None
-        flat = [ops.reshape(ops.cast(output, "float32"), (2, -1)) for output in outputs]
-        return ops.concatenate(flat, axis=-1)
+        flat = [ops.reshape(ops.cast(output, "float32"), (-1,)) for output in outputs]
+        return ops.concatenate(flat)
 
+    found = []
     with network.reading():
         run = backend.current().compiled(joined, network.variables)
-        return numpy_arrays(run(*network.tensors(arrays)))[0]
+        for arrays in (first, second):
+            with network.same_randomness():
+                found += numpy_arrays(run(*network.tensors(arrays)))
+    return np.stack(found)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from convlens import backend
-from convlens.backend.keras_layers import convolved, is_plain_convolution
+from convlens.backend.keras_layers import convolved, is_plain_convolution, seeds_kept
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
 from convlens.network.keras_inputs import has_graph, own_specs, with_planes
@@ -174,6 +174,11 @@ class KerasNetwork(Network):
             if structure is None:
                 structure = list(inputs) if len(inputs) > 1 else inputs[0]
             return self.model(keras.tree.pack_sequence_as(structure, list(inputs)), training=False)
+
+    @contextmanager
+    def same_randomness(self) -> Iterator[None]:
+        with super().same_randomness(), seeds_kept(self.model):
+            yield
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from convlens.errors import LayerError, near
+from convlens.errors import LayerError, ModelError, near
 
+CHANNELS = (1, 3, 4)  # of images
 POOLING, CONVOLUTION, OTHER = "pooling", "convolution", "other"
+
+
+class StopForward(BaseException):
+    """Raised by an interception to end the forward pass. No Exception: frameworks rewrite those on their way."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,23 @@ class InputSpec:
 
 
 def given_specs(shape: Any) -> tuple[InputSpec, ...]:
-    """Inputs from the user's shape (height, width, channels), or from a list of them."""
-    shapes = shape if isinstance(shape[0], list | tuple) else [shape]
+    """Inputs from the user's shape (height, width, channels), or from a list of them.
+
+    Raises:
+        ModelError: a shape is none, or has its channels first.
+    """
+    shapes = shape if isinstance(shape, list | tuple) and shape and isinstance(shape[0], list | tuple) else [shape]
+    for sides in shapes:
+        whole = isinstance(sides, list | tuple) and all(
+            side is None or (isinstance(side, int | np.integer) and side > 0) for side in sides
+        )
+        if not whole or not sides:
+            raise ModelError(f"input_shape {sides!r}: expected (height, width, channels), None for sides of any size")
+        if len(sides) == 3 and sides[0] in CHANNELS and sides[1] == sides[2] and sides[2] not in CHANNELS:
+            raise ModelError(
+                f"input_shape {tuple(sides)} has its channels first; give (height, width, channels):"
+                f" {(sides[1], sides[2], sides[0])}"
+            )
     return tuple(InputSpec(f"input_{number}", tuple(sides)) for number, sides in enumerate(shapes))
 
 

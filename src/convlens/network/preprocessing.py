@@ -54,7 +54,26 @@ class Preprocessing:
     guessed: bool = False
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(self.function(images), "float32")
+        """
+        Raises:
+            PreprocessingError: the function fails, or returns other images than it got.
+        """
+        try:
+            found = np.ascontiguousarray(self.function(images), "float32")
+        except PreprocessingError:
+            raise
+        except Exception as error:  # whatever a function of the user's raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise PreprocessingError(
+                f"preprocessing {self.name} fails on float32 {images.shape} (batch, height, width, channels): {reason};"
+                f" give a function of such an array, one of {', '.join(MODES)}, or torchvision's transforms"
+            ) from error
+        if found.ndim != 4 or (len(found), found.shape[-1]) != (len(images), images.shape[-1]):
+            raise PreprocessingError(
+                f"preprocessing {self.name} makes {found.shape} of {images.shape} (batch, height, width, channels);"
+                " expected as many images and channels, channels last"
+            )
+        return found
 
     def __str__(self) -> str:
         meaning = f" ({RANGES[self.name]})" if self.name in RANGES else ""

@@ -4,18 +4,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from keras import tree
 from torch import nn
 
+from convlens.backend.torch import seeded
 from convlens.errors import ModelError
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
 from convlens.network.layers import CONVOLUTION, OTHER, POOLING, Calls, InputSpec, base_path, given_specs
 from convlens.network.tokens import FIRST, LAST, Layout, Sides, Tokens, find_layouts, spread
+from convlens.network.torch_inputs import BATCH, SIDES, Trials, find_channels, find_sides, miscounted
+from convlens.network.torch_modules import (
+    alike,
+    check_can_be_looked_into,
+    laid_out,
+    modules_by_path,
+    random_state,
+    uncompiled,
+    unwrapped,
+)
 
-# sides in pixels of the inputs that published networks take, the commonest first
-SIDES = (224, 32, 28, 64, 96, 128, 100, 227, 299, 256, 150, 48, 112, 160, 384, 512)
 TALLER = 32  # pixels that a second, taller input has more: as many as most networks shrink by
 
 
@@ -24,51 +34,45 @@ class TorchNetwork(Network):
 
     framework = "torch"
 
-    def __init__(
-        self, model: Any, source: str, *, input_shape: Any = None, input_size: Any = None, **options: Any
-    ) -> None:
+    def __init__(self, model: Any, source: str, *, input_shape: Any = None, **options: Any) -> None:
         super().__init__(model, source, **options)
-        self._module = model.module if isinstance(model, nn.DataParallel) else model
-        self._by_path = {path: module for path, module in self._module.named_modules() if path}
+        self._module = unwrapped(model)
+        check_can_be_looked_into(self._module, source)
+        self._by_path = modules_by_path(self._module)
         self._running: Sides = (1, 1)
         self._layouts: dict[str, Layout] = {}
-        self._sides: Sides = tuple(input_size or SIDES[:1] * 2)  # pyright: ignore[reportAttributeAccessIssue]
+        self._sides: Sides = self.input_size or (SIDES[0], SIDES[0])
+        self._axes: list[int] = []  # of the outputs for several images
+        self._in_order = True  # whether the module gets tensors that lie in memory one axis after the other
         if input_shape is None:
-            self._specs = (InputSpec("input", (None, None, self._channels())),)
-            self._find_sides()
+            channels = find_channels(self._on_zeros, self._module, self._sides, source)
+            self._specs = (InputSpec("input", (None, None, channels)),)
         else:
             self._specs = given_specs(input_shape)
+        if any(spec.is_image and None in spec.shape for spec in self._specs):
+            self._find_sides(told=input_shape is not None)
         self._find_layouts()
+        self._find_memory_order()
 
-    def _channels(self) -> int:
-        """The channels that the first convolution takes."""
-        for module in self._by_path.values():
-            weight = getattr(module, "weight", None)
-            if isinstance(module, nn.modules.conv._ConvNd) or (weight is not None and weight.ndim == 4):
-                return weight.shape[1] * getattr(module, "groups", 1)
-        raise ModelError(
-            f"{self.source} has no convolution to tell its input by; give input_shape=(height, width, channels)"
-        )
+    def _on_zeros(self, height: int, width: int, channels: int | None = None) -> list[Any] | None:
+        arrays = self.input_arrays(BATCH, height, width) if channels is None else []
+        with self.reading():
+            return self.forward(self.tensors(arrays or [np.zeros((BATCH, height, width, channels or 1), "float32")]))
 
-    def _find_sides(self) -> None:
-        """Takes the first usual size on which the network runs: modules do not tell what they were trained on.
+    def _find_sides(self, told: bool) -> None:
+        """Finds a size that the module takes; unless the user told that it takes any, that is the one to feed.
 
         Raises:
-            ModelError: it runs on none of them.
+            ModelError: it runs on none.
         """
-        problem = ""
-        for height, width in (self._sides, *((side, side) for side in SIDES)):
-            try:
-                self._output_shapes(height, width)
-            except Exception as error:  # whatever the user's modules raise
-                problem = problem or (str(error).splitlines() or [type(error).__name__])[0]
-                continue
-            self._sides = height, width
-            return
-        raise ModelError(
-            f"{self.source} runs on none of the usual input sizes ({problem});"
-            " give input_shape=(height, width, channels)"
-        )
+        known = self.input_size
+        self._sides, said = find_sides(Trials(self._on_zeros, self._module), known, self.source)
+        if not told:
+            self.input_size = self._sides
+        if said or not (told or known):
+            tall, wide = self._sides
+            said = said or f"{tall}x{wide} is taken, as the network does not say what it was trained on"
+            self.notes.append(f"input size: {said}; give input_shape= if it is another")
 
     def _output_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
         """What each call of a layer puts out for one image of this size."""
@@ -84,8 +88,8 @@ class TorchNetwork(Network):
 
         with self.reading(), self.tap(self.paths, note):
             outputs = self.forward(self.tensors(self.input_arrays(1, height, width)))
-        if any(len(output.shape) and output.shape[0] != 1 for output in outputs or []):
-            raise ValueError(f"an image of {height}x{width} comes out as several")  # view(-1, features) does that
+        if problem := miscounted(outputs or [], 1):
+            raise ValueError(problem)
         return shapes
 
     def _find_layouts(self) -> None:
@@ -108,6 +112,46 @@ class TorchNetwork(Network):
         hints = {call: self._hint(call) for call in shapes}
         self._layouts = find_layouts(shapes, taller, (height, width), {c: h for c, h in hints.items() if h})
 
+    def _find_memory_order(self) -> None:
+        """Whether the module takes tensors with their channels last in memory, which are faster, and is random.
+
+        `view` and the like work on the memory itself, and fail on other strides than their author had.
+        """
+        rng = np.random.default_rng(0)
+        tensors = self.tensors(
+            [
+                rng.random(array.shape, "float32") if spec.is_image else array
+                for spec, array in zip(self._specs, self.input_arrays(BATCH), strict=True)
+            ]
+        )
+
+        def run(in_order: bool, seed: int = 0) -> tuple[list[Any], bool]:
+            self._in_order = in_order
+            with self.reading(), seeded(seed):
+                before = random_state()
+                return self.forward(tensors) or [], before != random_state()
+
+        try:
+            expected, draws = run(in_order=True)
+        except Exception:  # as above
+            return
+        if problem := miscounted(expected):
+            raise ModelError(f"{self.source} does not run on inputs of this shape: {problem}; give another input_shape")
+        self._axes = [output.ndim for output in expected]
+        if draws and not alike(expected, run(in_order=True, seed=1)[0]):
+            self.notes.append(
+                "the network is random, also in inference (dropout that is always on, or the like): what it puts out,"
+                " and what is computed here, varies from run to run"
+            )
+        try:
+            self._in_order = not alike(expected, run(in_order=False)[0])
+        except Exception:  # whatever the user's modules raise
+            self._in_order = True
+        if self._in_order:
+            self.notes.append(
+                "the network works on how tensors lie in memory (view), so it gets them with their channels first"
+            )
+
     def _hint(self, call: str) -> str | None:
         """The layout in which a layer's class works, where it is sure."""
         module = self._by_path[base_path(call, self.paths)]
@@ -124,9 +168,18 @@ class TorchNetwork(Network):
 
     def from_last(self, tensor: Any, call: str | None = None, raw: Any = None) -> Any:
         layout = self._layouts.get(call or "", FIRST)
-        if isinstance(layout, Tokens):
-            return torch.cat([raw[:, : layout.prefix], tensor.flatten(1, 2)], 1) if len(tensor.shape) == 4 else tensor
-        return tensor if layout == LAST else super().from_last(tensor)
+        if isinstance(layout, Tokens) and len(tensor.shape) == 4:
+            tensor = torch.cat([raw[:, : layout.prefix], tensor.flatten(1, 2)], 1)
+        elif layout == FIRST:
+            tensor = super().from_last(tensor)
+        return laid_out(tensor, raw) if raw is not None or self._in_order else tensor
+
+    def forward(self, inputs: Sequence[Any]) -> list[Any] | None:
+        outputs = super().forward(inputs)
+        if outputs is None or len(inputs[0]) > 1 or len(outputs) != len(self._axes):
+            return outputs
+        # an image alone has lost its axis where the module squeezes
+        return [one[None] if one.ndim == axes - 1 else one for one, axes in zip(outputs, self._axes, strict=True)]
 
     def prefix(self, call: str) -> int:
         layout = self._layouts.get(call)
@@ -183,7 +236,8 @@ class TorchNetwork(Network):
         try:
             for module in training:
                 module.training = False
-            return self._module(*inputs)
+            with uncompiled(self._module):
+                return self._module(*inputs)
         finally:
             for module in training:
                 module.training = True

@@ -13,6 +13,7 @@ from convlens.errors import ModelError
 from convlens.network.loading import sniff
 from convlens.network.loading.files import RANDOM, Request
 from convlens.network.loading.loaded import Filling, Loaded
+from convlens.network.loading.memory import called, in_memory
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "params_ema",
              "ema", "weights", "params")  # fmt: skip
@@ -38,7 +39,7 @@ def open_torch_file(path: Path, kind: str, request: Request) -> Loaded:
     if module is not None:
         if has_integer_layers(module):
             raise ModelError(f"{path} {QUANTIZED}")
-        return Loaded(module.eval(), "torch", str(path))
+        return replace(in_memory(module.eval()), source=str(path))
     weights = state_dict_in(content)
     if any(value.is_quantized for value in weights.values()) or has_packed_weights(content):
         raise ModelError(f"{path} {QUANTIZED}")
@@ -154,7 +155,6 @@ def _into(architecture: Any, weights: dict[str, Any], path: Path, request: Reque
 
 def _architecture(architecture: Any, classes: int | None) -> Loaded:
     from convlens.network.loading import zoo
-    from convlens.network.loading.memory import called, in_memory
 
     if isinstance(architecture, str) and architecture.startswith(("torchvision:", "timm:")):
         return zoo.torch_zoo(architecture, RANDOM, classes)
@@ -177,16 +177,16 @@ def load_state(model: Any, weights: dict[str, Any], name: str) -> Filling:
     """Puts weights into a module, in place.
 
     Args:
-        model: a `torch.nn.Module`; a DataParallel is looked into.
+        model: a `torch.nn.Module`; what wraps one is looked into.
         weights: tensors by name, with or without the prefixes that wrappers add.
         name: of the file, for messages.
 
     Raises:
         ModelError: nothing fits, a weight has another shape, or layers go without while weights are left over.
     """
-    import torch
+    from convlens.network.torch_modules import unwrapped
 
-    inner = model.module if isinstance(model, torch.nn.DataParallel) else model
+    inner = unwrapped(model)
     own = inner.state_dict()
     given = unprefixed(weights, set(own))
     shared = [key for key in own if key in given]

@@ -9,6 +9,7 @@ from convlens.backend import choose, keras_ready
 from convlens.errors import ConvlensError, ModelError
 from convlens.network.loading.imports import import_object
 from convlens.network.loading.loaded import Loaded
+from convlens.network.loading.objects import described
 
 
 def is_torch_module(source: Any) -> bool:
@@ -29,7 +30,10 @@ def in_memory(source: Any) -> Loaded:
     name = type(source).__name__
     if is_torch_module(source):
         keras_ready("torch")
-        return Loaded(source, "torch", name)
+        from convlens.network.torch_modules import unwrapped
+
+        inner = unwrapped(source)
+        return Loaded(source, "torch", type(inner).__name__, **described(inner))
     keras = keras_ready()
     if isinstance(source, keras.Model):
         return Loaded(source, "keras", source.name)

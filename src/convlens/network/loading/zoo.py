@@ -8,14 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from convlens.backend import keras_ready
 from convlens.errors import ModelError, near
 from convlens.network.labels import imagenet_names
 from convlens.network.loading.files import RANDOM
 from convlens.network.loading.loaded import Loaded
-from convlens.network.preprocessing import MODES
+from convlens.network.loading.objects import timm_description
+from convlens.network.transforms import categories, named, scaling
 
 
 def keras_zoo(source: str, weights: str | Path | None, classes: int | None = None) -> Loaded:
@@ -38,7 +37,7 @@ def keras_zoo(source: str, weights: str | Path | None, classes: int | None = Non
             model = build(**options)
     except Exception as error:
         raise _undownloaded(source, error) from error
-    mode = application_mode(module.preprocess_input)
+    mode = named(module.preprocess_input)
     known = model.output_shape[-1] == 1000
     return Loaded(
         model,
@@ -65,16 +64,6 @@ def _application(name: str) -> tuple[ModuleType, Callable]:
     if name.lower() not in by_lower:
         raise ModelError(f"keras.applications has no network {name!r}: {near(name, found)}")
     return found[by_lower[name.lower()]]
-
-
-def application_mode(preprocess: Callable) -> str | Callable:
-    """The name of the preprocessing that does what this function does; the function itself if none does."""
-    probe = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
-    outcome = np.asarray(preprocess(probe.copy()))
-    for mode, function in MODES.items():
-        if np.allclose(outcome, function(probe), rtol=1e-4, atol=1e-3 * max(1e-3, np.abs(outcome).max())):
-            return mode
-    return preprocess
 
 
 def _undownloaded(source: str, error: Exception) -> ModelError:
@@ -117,15 +106,18 @@ def _torchvision(models: Any, source: str, name: str, untrained: bool, options: 
         model = models.get_model(name, weights=None if untrained else chosen, **options)
     except (OSError, RuntimeError) as error:
         raise _undownloaded(source, error) from error
-    transforms = chosen.transforms()
-    size = getattr(transforms, "crop_size", None) or getattr(transforms, "resize_size", None)
-    return _torch_loaded(
-        model,
+    said = scaling(chosen.transforms())
+    where = f"torchvision's {type(chosen).__name__}.{chosen.name}"
+    names = categories(chosen)
+    return Loaded(
+        model.eval(),
+        "torch",
         source,
-        (getattr(transforms, "mean", None), getattr(transforms, "std", None)),
-        f"torchvision's {type(chosen).__name__}.{chosen.name}",
-        tuple(chosen.meta.get("categories") or ()),
-        size,
+        preprocessing=said and said.preprocessing,
+        preprocessing_source=where,
+        labels=names,
+        labels_source=where,
+        input_size=said and said.size,
     )
 
 
@@ -136,42 +128,4 @@ def _timm(timm: Any, source: str, name: str, untrained: bool, options: dict[str,
         model = timm.create_model(name, pretrained=not untrained, **options)
     except (OSError, RuntimeError) as error:
         raise _undownloaded(source, error) from error
-    config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", {})
-    names = imagenet_names() if config.get("num_classes") == 1000 else ()
-    size = config.get("input_size")
-    scaling = (config.get("mean"), config.get("std"))
-    return _torch_loaded(model, source, scaling, f"timm's configuration of {name}", names, size[1:] if size else None)
-
-
-def _torch_loaded(
-    model: Any, source: str, scaling: tuple[Any, Any], where: str, names: tuple[str, ...], size: Any
-) -> Loaded:
-    mean, deviation = scaling
-    known = mean is not None and deviation is not None
-    return Loaded(
-        model.eval(),
-        "torch",
-        source,
-        preprocessing=normalization(mean, deviation) if known else None,
-        preprocessing_source=where if known else None,
-        labels=names or None,
-        labels_source=where if names else None,
-        input_size=_pair(size),
-    )
-
-
-def normalization(mean: Any, deviation: Any) -> str | Callable[[np.ndarray], np.ndarray]:
-    """Images / 255, minus a mean, over a deviation, by its name where it has one."""
-    mean, deviation = np.asarray(mean, "float32"), np.asarray(deviation, "float32")
-
-    def normalize(images: np.ndarray) -> np.ndarray:
-        return (images / np.float32(255) - mean) / deviation
-
-    return application_mode(normalize)
-
-
-def _pair(size: Any) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    sides = [int(side) for side in (size if isinstance(size, list | tuple) else [size])]
-    return (sides[0], sides[-1])
+    return Loaded(model.eval(), "torch", source, **timm_description(model, f"timm's configuration of {name}"))
