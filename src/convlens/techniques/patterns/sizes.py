@@ -47,7 +47,7 @@ def pattern_sides(
 
 
 def _asked(size: int | tuple[int, int]) -> Sides:
-    sides = (size, size) if isinstance(size, int | np.integer) else tuple(size)
+    sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
     if len(sides) != 2 or not all(isinstance(side, int | np.integer) and side >= 1 for side in sides):
         raise OptionError(f"size {size!r}: expected pixels a side, or (height, width), at least 1")
     return int(sides[0]), int(sides[1])
