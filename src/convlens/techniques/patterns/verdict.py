@@ -71,7 +71,9 @@ class Outcomes:
     @property
     def status(self) -> tuple[str, ...]:
         """A word a filter, a key of STATUS: the first that is so."""
-        rise, size = self.end - self.start, np.maximum(np.abs(self.start), np.abs(self.end))
+        with np.errstate(invalid="ignore"):  # of values that are not finite, which is said first
+            rise = self.end - self.start
+        size = np.maximum(np.abs(self.start), np.abs(self.end))
         words = [
             (~self.finite, NON_FINITE),
             (self.still & (self.start > 0), ZERO_GRADIENT),
