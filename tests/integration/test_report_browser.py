@@ -222,8 +222,8 @@ def test_a_filter_has_its_pattern_and_its_numbers(visit: Callable, folder: Path)
     made = json.loads((folder / "manifest.json").read_text())["patterns"]
     one = next(one for one in made if one["layer"] == "early")
     tiles(page, "early", "patterns").nth(2).click()
-    assert number(page, "Activation on noise") == pytest.approx(one["filters"][2]["start"], rel=0.01)
-    assert number(page, "Activation on its pattern") == pytest.approx(one["filters"][2]["end"], rel=0.01)
+    assert number(page, "Activation before the ascent") == pytest.approx(one["filters"][2]["start"], rel=0.01)
+    assert number(page, "Activation after it") == pytest.approx(one["filters"][2]["end"], rel=0.01)
     until(page, "document.querySelector('[data-role=channel-pattern]').width === 64")
     with Image.open(folder / one["sheet"]) as sheet:
         left, top = 2 % one["columns"] * 64, 2 // one["columns"] * 64
@@ -456,9 +456,9 @@ def test_a_failure_is_on_the_page_and_the_rest_is_there(
 
     monkeypatch.setattr(surveying, "heatmaps", fail)
     made = surveying.survey(network, photos, tmp_path / "r")
-    assert made.failures == [{"what": "heatmaps", "why": "out of memory at allocator"}]
+    assert made.failures == [{"what": "heatmaps", "why": "out of memory"}]
     page = visit(made.page).page
-    assert "heatmaps: out of memory at allocator" in page.locator(".notice").first.inner_text()
+    assert "heatmaps: out of memory" in page.locator(".notice").first.inner_text()
     assert page.locator("#why").count() == 0
     assert tiles(page, "late").count() == 18
 

@@ -173,7 +173,6 @@ def test_pytorch_modules_of_one_size(side: int, channels: int, own: tuple[int, i
         convlens.filter_patterns(network, "late", [0], size=40)
 
 
-@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="TensorFlow computes channels last on a CPU")
 def test_channels_first() -> None:
     inputs = keras.Input((3, 72, 90))
     x = layers.Conv2D(4, 3, data_format="channels_first", name="early")(inputs)

@@ -194,7 +194,8 @@ def of_one(activation: Any, bias: float, weight: float = 1.0, **options: Any) ->
     """One filter that sums over a window of 3 x 3 pixels in grey, with a checkerboard's signs."""
     signs = np.where(np.indices((3, 3)).sum(0) % 2, -1.0, 1.0)[..., None, None] * weight
     network = conv_network(signs.astype("float32"), np.array([bias]), "none", activation)
-    return convlens.filter_patterns(network, "conv", **({"size": 16} | options))
+    given: dict[str, Any] = {"size": 16, **options}
+    return convlens.filter_patterns(network, "conv", **given)
 
 
 def hat(x: Any) -> Any:
