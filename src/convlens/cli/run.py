@@ -142,7 +142,7 @@ def run_filters(model: str, layer_names: Sequence[str], as_json: bool, **options
         others = "; ".join(f"{status} {ranges(those)}" for status, those in one.not_ok().items())
         rows.append([one.layer, str(len(one.filters)), str(len(live)), *means, others or "none"])
     table("filter patterns", ["layer", "filters", "ok", "mean start", "mean end", "not ok"], rows, right=(1, 2, 3, 4))
-    note(f"{word}: {STATUS[word]}" for word in sorted({word for one in made for word in one.not_ok()}))
+    note([f"{word}: {STATUS[word]}" for word in sorted({word for one in made for word in one.not_ok()})])
     written(run.files, out)
 
 

@@ -1,7 +1,7 @@
 """What filters look for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +79,11 @@ class FilterPatterns:
     def joined(cls, parts: Sequence["FilterPatterns"]) -> "FilterPatterns":
         """Patterns of the same layer, made one after another."""
         names = ("images", "start", "end", "of_start")
-        images, *measured = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         filters, status = (
             tuple(one for part in parts for one in getattr(part, name)) for name in ("filters", "status")
         )
-        return cls(images, filters, *measured, status, parts[0].layer, parts[0].provenance)
+        return replace(parts[0], filters=filters, status=status, **joined)
 
     @property
     def notes(self) -> tuple[str, ...]:
