@@ -28,7 +28,7 @@ STATUS = {
     ZERO_GRADIENT: "its activation does not change with the image where the ascent last started; it may on photos",
     FELL: "its activation was lower after the ascent than before",
     HARDLY_ROSE: "its activation changed by less than a thousandth of itself",
-    MOSTLY_START: "more than half of its picture is the noise that the ascent started from",
+    MOSTLY_START: "more than half of its picture is the noise that it started from; more steps may change that",
     CONSTANT: "its picture is the same everywhere",
     NON_FINITE: "values that are no finite numbers appeared",
 }
