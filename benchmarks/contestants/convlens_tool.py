@@ -29,8 +29,8 @@ def _patterns(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         found = convlens.filter_patterns(
             network, task["layer"], range(task["filters"]), task["size"], steps=task["steps"], **options
         )
-        dead = sum(word != "ok" for word in found.status)
-        return {"units": len(found.filters), "dead": dead, "seen": found.images[:SHOWN]}
+        not_ok = sum(word != "ok" for word in found.status)
+        return {"units": len(found.filters), "not_ok": not_ok, "seen": found.images[:SHOWN]}
 
     return run
 

@@ -103,7 +103,7 @@ def filter_patterns(
     network: Any,
     layer: str,
     filters: Iterable[int] | str | int | None = None,
-    size: int | tuple[int, int] = 64,
+    size: int | tuple[int, int] | None = None,
     *,
     steps: int = 40,
     step_size: float = 1.0,
@@ -113,13 +113,14 @@ def filter_patterns(
     progress: Progress | None = None,
     precision: str = "auto",
 ) -> FilterPatterns:
-    """The image that each filter of a layer responds to most, by gradient ascent from noise on grey.
+    """An image that each filter of a layer responds to strongly, by gradient ascent from noise on grey.
 
     Args:
         network: what `load` gave, or anything that it takes.
         layer: its name; the forward pass stops there.
         filters: indices, a range, or text such as "0:64,70"; all by default.
-        size: of the images in pixels, a side or (height, width).
+        size: of the images in pixels, a side or (height, width); by default 64 where the layer can be computed on
+            it, else the network's own size, or the smallest larger size that goes, which a note says.
         steps: of the ascent, each of size `step_size` in grey levels of 0-255.
         seed: of the noise.
         method: "ascent".
@@ -128,10 +129,11 @@ def filter_patterns(
         precision: of the network's computing, "float32", "bfloat16" or "auto": bfloat16 where the device gains by it.
 
     Returns:
-        images uint8 (filters, height, width, 3), mean activation at start and end, a status a filter.
+        images uint8 (filters, height, width, 3), mean activation at start and end, the share of each picture that is
+        its start's, and a status a filter: an image means something where it is "ok".
 
     Raises:
-        LayerError, FilterError, OptionError.
+        LayerError, FilterError, OptionError, ModelError.
     """
     from convlens.techniques.patterns.filters import filter_patterns as climb
 

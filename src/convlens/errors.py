@@ -1,7 +1,15 @@
 """The one family of errors: each says what was expected, what came, what there is and what to do next."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+# what frameworks put around the message of the layer or operation that failed
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+OPENING = re.compile(r"^(Exception encountered when calling .*|in user code:|File \".*|Traceback \(most recent .*)$")
+CLOSING = re.compile(r"^(Arguments received by |Call arguments received by ).*:$")
+INNER = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception): (.+)$")
+MARKS = re.compile(r"^(?:\{\{.*?\}\} ?)+|\s*\[Op:\w+\](?: name:.*)?$")
 
 
 class ConvlensError(Exception):
@@ -57,3 +65,25 @@ def near(name: str, known: Iterable[str], count: int = 3) -> str:
         return "did you mean " + " or ".join(lowered[match] for match in close) + "?"
     shown = ", ".join(known[:8])
     return f"available: {shown}" + (f" and {len(known) - 8} more" if len(known) > 8 else "")
+
+
+def reason(error: BaseException, limit: int = 200) -> str:
+    """Why something failed, from a framework's error, as one line of at most `limit` characters.
+
+    Keras puts the name of the layer before an error's own words and all its arguments behind them, and TensorFlow the
+    lines of code that led there: what is given is the innermost message.
+    """
+    lines = []
+    for line in COLOURS.sub("", str(error)).splitlines():
+        line = line.strip()
+        if CLOSING.match(line) and lines:
+            break
+        if line and not OPENING.match(line):
+            lines.append(line)
+    inner = [found.group(1) for line in lines if (found := INNER.match(line))]
+    words = MARKS.sub("", inner[-1] if inner else lines[0] if lines else "")
+    if words.endswith(":") and len(lines) > 1:  # what it announces is on the next line
+        words = f"{words} {lines[1]}"
+    if not words or isinstance(error, KeyError):
+        words = f"{type(error).__name__}: {words}".rstrip(": ")
+    return words if len(words) <= limit else words[: limit - 3] + "..."

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from convlens import page
-from convlens.errors import OptionError
+from convlens.errors import reason
 from convlens.network.base import Network
 from convlens.network.feed import Samples, read_samples
 from convlens.network.layers import CONVOLUTION, POOLING, LayerInfo
@@ -70,10 +70,11 @@ class Survey:
     seed: int
     batch_size: int | None
     top: int
-    size: int
+    size: int | None
     seconds: dict[str, float] = field(default_factory=dict)
     errors: list[Exception] = field(default_factory=list)
     patterns: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def look(self) -> None:
         """Everything, one stage after the other; a stage that fails is noted, and the others go on.
@@ -97,7 +98,7 @@ class Survey:
             yield
         except Exception as error:  # of any framework: hours of work must not be lost to the last layer
             self.errors.append(error)
-            self.run.failure(name, " ".join(str(error).split())[:500] or type(error).__name__)
+            self.run.failure(name, reason(error, 500))
         self.seconds[name] = round(time.perf_counter() - started, 2)
         self.run.note("seconds", self.seconds)
 
@@ -159,13 +160,8 @@ class Survey:
         def make(name: str) -> None:
             wanted = range(min(PATTERNS, self.network.layer(layer).output_shape[-1] or 0))
             given = {"seed": self.seed, "batch_size": self.batch_size, "progress": self.begin(name)}
-            own = self.network.image_shape[:2]
-            try:
-                made = filter_patterns(self.network, layer, wanted, self.size, **given)
-            except OptionError:  # of the size
-                if None in own:
-                    raise
-                made = filter_patterns(self.network, layer, wanted, (own[0] or 1, own[1] or 1), **given)
+            made = filter_patterns(self.network, layer, wanted, self.size, **given)
+            self.notes += [line for line in made.notes if line not in self.notes]
             self.patterns.append(made.write_sprite(self.run))
             self.run.note("patterns", self.patterns)
 
@@ -193,7 +189,7 @@ def survey(
     seed: int = 0,
     batch_size: int | None = None,
     top: int = 3,
-    size: int = 64,
+    size: int | None = None,
     stage: Stage | None = None,
 ) -> Written:
     """Writes activations, filter patterns and heatmaps of a network, and a page that shows them.
@@ -210,7 +206,7 @@ def survey(
         seed: of the patterns' start.
         batch_size: images or filters at once.
         top: heatmaps for so many of the likeliest classes.
-        size: of the patterns in pixels.
+        size: of the patterns in pixels, as `filter_patterns` takes it.
         stage: gets the name of a stage as it begins, and gives the progress function for it.
 
     Raises:
@@ -242,7 +238,7 @@ def _run(
     seed: int,
     batch_size: int | None,
     top: int,
-    size: int,
+    size: int | None,
     begin: Stage,
 ) -> Run:
     with Run(out, command, overwrite) as run:
@@ -250,11 +246,13 @@ def _run(
         run.note("provenance", provenance(network, samples.preprocessing, samples.notes, seed=seed))
         run.note("network", facts(network, samples.preprocessing))
         status = "interrupted"
+        made = Survey(network, samples, run, begin, seed, batch_size, top, size)
+        made.notes += [*network.notes, *samples.notes]
         try:
-            Survey(network, samples, run, begin, seed, batch_size, top, size).look()
+            made.look()
             status = "complete"
         finally:
-            run.note("notes", [*network.notes, *samples.notes])
+            run.note("notes", made.notes)
             run.write_text(page.PAGE, page.html({**run.manifest(), "status": status}))
     return run
 

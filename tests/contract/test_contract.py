@@ -117,7 +117,8 @@ def test_patterns_are_made_of_any_size_and_raise_the_activation(kind: Kind) -> N
     network = opened(kind)
     patterns = convlens.filter_patterns(network, kind.paths["two"], range(3), size=(17, 15), steps=3)
     assert patterns.images.shape == (3, 17, 15, 3)
-    live = [row for row, status in enumerate(patterns.status) if status == "ok"]
+    # three steps leave most of the start
+    live = [row for row, status in enumerate(patterns.status) if status in ("ok", "mostly its start")]
     assert live
     assert all(patterns.end[row] > patterns.start[row] for row in live)
 

@@ -75,13 +75,14 @@ def test_activations_writes_a_picture_a_layer_and_the_raw_values(
 def test_filters_gives_the_same_files_for_the_same_seed(
     capsys: pytest.CaptureFixture, model: Path, tmp_path: Path
 ) -> None:
-    options = ["filters", model, "--layer", "late", "--filters", "0:2,17", "--size", "16", "--steps", "3"]
+    options = ["filters", model, "--layer", "late", "--filters", "0:2,17", "--size", "16", "--step-size", "30"]
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         assert run(capsys, *options, "--seed", seed, "--out", tmp_path / name)[0] == 0
     shown = {name: (tmp_path / name / "filters/late/17.png").read_bytes() for name in "abc"}
     assert shown["a"] == shown["b"] != shown["c"]
     listed = json.loads((tmp_path / "a/manifest.json").read_text())["patterns"][0]["filters"]
     assert [one["filter"] for one in listed] == [0, 1, 17]
+    assert listed[2]["status"] == "ok"
 
 
 def test_heatmap_explains_named_classes(

@@ -6,6 +6,7 @@ from PIL import Image
 
 import convlens
 from convlens.backend import keras_ready
+from convlens.bundled import photo
 from convlens.techniques.heatmaps import correlation
 
 DEFAULTS = {
@@ -53,6 +54,38 @@ def test_the_heatmap_lies_on_the_elephants(squeezenet, data) -> None:
     (alike,) = correlation(elephant, ox)
     assert alike is not None
     assert alike < 0.9
+
+
+BLOCKS = [15, 17, 19]  # of fire9_expand3x3: pictures in which one sees the blocks of a coarse start
+STRUCTURES = [1, 2, 3, 4, 6, 9, 10]
+UNREACHED = [0, 5, 7, 8, 12, 14]
+
+
+def test_patterns_of_squeezenet_are_ok_where_one_sees_a_structure(squeezenet) -> None:
+    wanted = STRUCTURES + BLOCKS + UNREACHED
+    found = convlens.filter_patterns(squeezenet, "fire9_expand3x3", wanted, 128, precision="float32")
+    status = dict(zip(found.filters, found.status, strict=True))
+    assert [status[index] for index in STRUCTURES] == ["ok"] * 7
+    assert [status[index] for index in BLOCKS] == ["mostly its start"] * 3
+    assert [status[index] for index in UNREACHED] == ["unreached"] * 6
+    assert (found.of_start[:7] < 0.45).all()
+    assert ((found.of_start[7:10] > 0.7) & (found.end[7:10] > 100 * found.start[7:10])).all()
+    assert "it may still fire on photos" in found.to_json()["filters"][-1]["meaning"]
+
+
+def test_filters_that_an_ascent_does_not_reach_fire_on_a_photo(squeezenet) -> None:
+    model = squeezenet.model
+    inner = keras_ready().Model(model.inputs[0], model.get_layer("fire9_expand3x3").output)
+    x = np.asarray(Image.fromarray(photo().pixels).resize((227, 227)), "float32")[..., ::-1]
+    seen = keras_ready().ops.convert_to_numpy(inner((x - np.array([103.939, 116.779, 123.68], "float32"))[None]))
+    assert (seen[0, ..., UNREACHED].max((1, 2)) > 1).sum() >= 5
+
+
+def test_an_activation_that_fell_is_not_ok(squeezenet) -> None:
+    found = convlens.filter_patterns(squeezenet, "conv_final", [43, 51, 0], 64, precision="float32")
+    assert found.status == ("fell", "zero gradient", "ok")
+    assert found.end[0] < 0.1 * found.start[0]
+    assert found.end[1] == found.start[1] > 0  # its bias: nothing comes out of the layer before
 
 
 def test_the_preprocessing_is_guessed(data) -> None:

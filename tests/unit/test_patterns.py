@@ -8,10 +8,11 @@ import pytest
 
 import convlens
 from convlens.backend import keras_ready
-from convlens.errors import FilterError
-from convlens.results.patterns import FilterPatterns
+from convlens.errors import FilterError, OptionError
+from convlens.results.patterns import STATUS, FilterPatterns
 from convlens.techniques.patterns.image import STARTS, start_images
 from convlens.techniques.patterns.selection import parse_filters
+from convlens.techniques.patterns.verdict import share_of_start
 from tests.contract import twin
 
 
@@ -94,22 +95,25 @@ def test_patterns_of_a_bgr_network_are_shown_in_rgb() -> None:
         assert red > blue + 20
 
 
-def test_a_filter_that_nothing_activates_is_called_dead() -> None:
+def test_a_filter_that_no_start_reaches_is_called_unreached() -> None:
     network = conv_network(kernel(filters=3), np.array([500, -1e9, 500]))
-    patterns = convlens.filter_patterns(network, "conv", size=16, steps=2)
-    assert patterns.status == ("ok", "dead", "ok")
+    patterns = convlens.filter_patterns(network, "conv", size=16, steps=20)
+    assert patterns.status == ("ok", "unreached", "ok")
     assert patterns.start[1] == patterns.end[1] == 0
-    alive, dead = (np.asarray(patterns.image(index)) for index in (0, 1))
-    assert len(np.unique(dead.reshape(-1, 3), axis=0)) < 40 < len(np.unique(alive.reshape(-1, 3), axis=0))
-    assert "dead" in str(patterns.to_json())
+    alive, crossed = (np.asarray(patterns.image(index)) for index in (0, 1))
+    assert len(np.unique(crossed.reshape(-1, 3), axis=0)) < 40 < len(np.unique(alive.reshape(-1, 3), axis=0))
+    entry = patterns.to_json()["filters"][1]
+    assert entry["meaning"] == "no start of this ascent reached it; it may still fire on photos"
+    assert "dead" not in str(patterns.to_json())
 
 
 def test_a_filter_that_grey_does_not_activate_is_tried_from_another_start() -> None:
     dark = np.full((3, 3, 3, 1), -1.0, "float32")
     network = conv_network(dark, np.array([27 * 100.0]))  # on where the mean is under 100; grey is over 128
     patterns = convlens.filter_patterns(network, "conv", size=32, steps=3)
-    assert patterns.status == ("ok",)
     assert patterns.end[0] > patterns.start[0] > 0
+    assert patterns.status == ("mostly its start",)  # three grey levels are little beside the contrast of that start
+    assert patterns.of_start[0] > 0.9
 
 
 @pytest.mark.parametrize("steps", [1, 2, 6])
@@ -123,7 +127,8 @@ def test_a_filter_that_starts_again_takes_all_its_steps_and_the_others_no_more(
     patterns = convlens.filter_patterns(
         conv_network(some, weights.one_bias), "conv", size=32, steps=steps, precision="float32"
     )
-    assert patterns.status == ("ok", "ok", "ok", "dead")
+    assert patterns.status[3] == "unreached"
+    assert (patterns.end[:3] > patterns.start[:3]).all()
     used = []
     for index in range(4):
         for attempt in range(len(STARTS)):
@@ -183,3 +188,88 @@ def test_filters_as_people_write_them(text: Any, expected: tuple[int, ...]) -> N
 def test_filters_that_are_not_there(text: Any) -> None:
     with pytest.raises(FilterError, match=r"conv|filters"):
         parse_filters(text, 10, "conv")
+
+
+def of_one(activation: Any, bias: float, weight: float = 1.0, **options: Any) -> FilterPatterns:
+    """One filter that sums over a window of 3 x 3 pixels in grey, with a checkerboard's signs."""
+    signs = np.where(np.indices((3, 3)).sum(0) % 2, -1.0, 1.0)[..., None, None] * weight
+    network = conv_network(signs.astype("float32"), np.array([bias]), "none", activation)
+    given: dict[str, Any] = {"size": 16, **options}
+    return convlens.filter_patterns(network, "conv", **given)
+
+
+def hat(x: Any) -> Any:
+    return keras_ready().ops.relu(200 - abs(x - 190))
+
+
+@pytest.mark.parametrize(
+    ("status", "activation", "bias", "options"),
+    [
+        ("ok", "relu", 0.0, {}),
+        ("fell", hat, 0.0, {"steps": 3, "step_size": 400.0}),  # leaps over what it looks for
+        ("hardly rose", "linear", 1e7, {}),
+        ("mostly its start", "relu", 0.0, {"step_size": 0.02}),
+        ("zero gradient", "relu", 5.0, {"weight": 0.0}),  # always on, whatever the image
+        ("zero gradient", "sigmoid", 400.0, {"weight": 0.01}),
+        ("unreached", "relu", -1e9, {}),
+        ("unreached", "sigmoid", -400.0, {"weight": 0.01}),
+        ("non-finite", "linear", np.nan, {}),
+        ("non-finite", "linear", np.inf, {}),
+    ],
+)
+def test_each_way_that_an_image_means_nothing_has_its_word(
+    status: str, activation: Any, bias: float, options: dict[str, Any]
+) -> None:
+    found = of_one(activation, bias, **options)
+    assert found.status == (status,)
+    if status == "fell":
+        assert 0 <= found.end[0] < found.start[0]
+
+
+@pytest.mark.parametrize(("size", "status"), [(1, "constant"), (24, "mostly its start")])
+def test_what_only_turns_brighter_has_no_pattern(size: int, status: str) -> None:
+    """A filter for brightness adds the same to each pixel, and the display takes the mean away: noise is left."""
+    keras = keras_ready()
+    model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 1, name="conv")])
+    model.layers[0].set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
+    found = convlens.filter_patterns(convlens.load(model, preprocess="none"), "conv", size=size)
+    assert found.end[0] == pytest.approx(found.start[0] + 40, abs=0.5)
+    assert found.status == (status,)
+
+
+@pytest.mark.parametrize("step_size", [0, -1.0, np.nan, np.inf])
+def test_steps_of_none_are_refused(step_size: float) -> None:
+    with pytest.raises(OptionError, match=r"step size .*more than 0"):
+        of_one("relu", 0.0, step_size=step_size)
+
+
+def test_the_share_of_the_start_is_the_squared_correlation() -> None:
+    generator = np.random.default_rng(5)
+    starts = generator.uniform(0, 255, (4, 9, 7, 3)).astype("float32")
+    images = starts * 0.3 + generator.normal(0, [[[[10]]], [[[40]]], [[[90]]], [[[1]]]], starts.shape)
+    images[3, 0, 0, 0] = np.nan
+    found = share_of_start(starts, images)
+    expected = [np.corrcoef(a.ravel(), b.ravel())[0, 1] ** 2 for a, b in zip(starts[:3], images[:3], strict=True)]
+    np.testing.assert_allclose(found[:3], expected, rtol=1e-5)
+    assert 0.9 > found[0] > found[1] > found[2] > 0
+    assert found[3] == 0
+    assert share_of_start(starts[:1], np.full_like(starts[:1], 7)) == 0
+
+
+def test_filters_that_come_to_the_same_picture_are_said_to_be_alike() -> None:
+    one = np.zeros((3, 3, 3, 3), "float32")
+    one[:, :, 0], one[:, :, 2] = 1.0, -1.0  # three filters for red without blue
+    alike = convlens.filter_patterns(conv_network(one, np.full(3, 9e3)), "conv", size=24)
+    assert alike.status == ("ok",) * 3
+    pairs = np.corrcoef(alike.images.reshape(3, -1))
+    assert any(f"correlate with {pairs[np.triu_indices(3, 1)].mean():.2f}" in note for note in alike.notes)
+    assert alike.notes == FilterPatterns.joined([alike]).notes
+    various = convlens.filter_patterns(conv_network(kernel(), np.full(4, 900.0)), "conv", size=24)
+    assert not [note for note in various.notes if "hardly differ" in note]
+
+
+def test_no_sentence_says_that_a_filter_never_fires() -> None:
+    assert set(STATUS) >= {"ok", "unreached", "fell"}
+    words = " ".join(STATUS.values())
+    assert "may still fire on photos" in STATUS["unreached"]
+    assert not [word for word in ("dead", "never", "nothing activates", "cannot") if word in words]

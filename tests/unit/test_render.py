@@ -116,16 +116,16 @@ def test_the_pattern_mosaic_is_that_of_the_book() -> None:
 
 
 @pytest.mark.parametrize("side", [8, 64])
-def test_dead_patterns_are_crossed_out_and_others_are_not(side: int) -> None:
+def test_patterns_with_a_word_are_crossed_out_and_others_are_not(side: int) -> None:
     patterns = rng().integers(0, 256, (10, side, side, 3), dtype="uint8")
-    found = np.asarray(pattern_grid(patterns, 4, 5, {9: "dead"}))
+    found = np.asarray(pattern_grid(patterns, 4, 5, {9: "unreached"}))
     plain = np.asarray(pattern_grid(patterns, 4, 5))
     y, x = 2 * (side + 5), side + 5
     cross = found[y : y + side, x : x + side]
     assert len(np.unique(cross.reshape(-1, 3), axis=0)) > 1
     assert cross.std() < patterns[9].std()
     if side == 64:
-        assert (cross == 255).all(-1).any()  # the word
+        assert (cross > 200).all(-1).any()  # the word
     rest = found.copy()
     rest[y : y + side, x : x + side] = plain[y : y + side, x : x + side]
     np.testing.assert_array_equal(rest, plain)

@@ -30,7 +30,7 @@ HOSTILE = "../../x<script>window.hacked=1</script>\"'><img src=x onerror=window.
 
 @pytest.fixture(scope="module")
 def values() -> np.ndarray:
-    """Activations of one image, (6, 8, 5); channel 3 is dead."""
+    """Activations of one image, (6, 8, 5); channel 3 is blank."""
     made = np.maximum(np.random.default_rng(0).normal(0.3, 1, (6, 8, 5)), 0).astype("float32")
     made[..., 3] = 0
     return made
@@ -48,8 +48,8 @@ def folder(values: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path
     found = Activations({LAYER: batch}, photos, {LAYER: (statistics(values),)}, origin)
     heat = Heatmap(batch.sum(-1), LAYER, 1, ("dog",), ("ok",), guesses, "logit", "grad-cam", photos, (None,), origin)
     images = np.random.default_rng(2).integers(0, 256, (3, 16, 16, 3)).astype("uint8")
-    numbers = np.array([0.1, 0.2, 0]), np.array([1.5, 2.5, 0])
-    patterns = FilterPatterns(images, (0, 1, 3), *numbers, ("ok", "ok", "dead"), LAYER, origin)
+    numbers = np.array([0.1, 0.2, 0]), np.array([1.5, 2.5, 0]), np.array([0.1, 0.2, 1])
+    patterns = FilterPatterns(images, (0, 1, 3), *numbers, ("ok", "ok", "unreached"), LAYER, origin)
     with Run(out, "report", False, origin) as run:
         path = run.web_picture("photos/cat.webp", Image.fromarray(pixels), exact=False)
         run.note("photos", [{"name": "cat", "size": [30, 40], "note": None, "picture": path}])

@@ -59,7 +59,7 @@ def test_a_heatmap_shows_its_panel() -> None:
 
 def test_patterns_show_their_grid() -> None:
     images = np.random.default_rng(1).integers(0, 256, (3, 16, 16, 3)).astype("uint8")
-    found = FilterPatterns(images, (4, 5, 9), np.zeros(3), np.ones(3), ("ok",) * 3, "late", {})
+    found = FilterPatterns(images, (4, 5, 9), np.zeros(3), np.ones(3), np.zeros(3), ("ok",) * 3, "late", {})
     assert np.array_equal(np.asarray(Image.open(BytesIO(found._repr_png_()))), np.asarray(found.picture()))
     axes = found.plot().axes[0]
     assert [words.get_text() for words in axes.texts] == ["4", "5", "9"]

@@ -24,10 +24,10 @@ def photo(name: str, height: int = 30, width: int = 40) -> Photo:
 
 
 def test_statistics_of_a_map() -> None:
-    """Two rows, two columns, three channels: one of mixed signs, one constant, one dead."""
+    """Two rows, two columns, three channels: one of mixed signs, one constant, one of zeros."""
     values = np.array([[[1, 5, 0], [-2, 5, 0]], [[3, 5, 0], [0, 5, 0]]], "float32")
     found = statistics(values)
-    assert found == LayerStatistics(active=6 / 12, dead=(1, 2), mean=22 / 12, maximum=5.0, channels=3)
+    assert found == LayerStatistics(active=6 / 12, blank=(1, 2), mean=22 / 12, maximum=5.0, channels=3)
     assert "50.0%" in str(found)
     assert "2 of 3" in str(found)
 
@@ -35,12 +35,12 @@ def test_statistics_of_a_map() -> None:
 @pytest.mark.parametrize("shape", [(3,), (1, 1, 3)])
 def test_statistics_of_features(shape: tuple[int, ...]) -> None:
     found = statistics(np.array([0.5, 0, -1], "float32").reshape(shape))
-    assert found == LayerStatistics(active=1 / 3, dead=(1,), mean=-0.5 / 3, maximum=0.5, channels=3)
+    assert found == LayerStatistics(active=1 / 3, blank=(1,), mean=-0.5 / 3, maximum=0.5, channels=3)
 
 
 def test_statistics_of_tokens() -> None:
     found = statistics(np.array([[1, 4, 0], [2, 4, 0]], "float32"))
-    assert (found.dead, found.channels, found.active) == ((1, 2), 3, 4 / 6)
+    assert (found.blank, found.channels, found.active) == ((1, 2), 3, 4 / 6)
 
 
 def made_activations() -> Activations:
@@ -76,7 +76,7 @@ def test_activations_are_saved_as_they_are(tmp_path: Path) -> None:
                 np.testing.assert_array_equal(stored[layer.replace("/", "__")], values[index])
     manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert (manifest["status"], manifest["provenance"]) == ("complete", {"seed": 3})
-    assert manifest["activations"]["layers"]["block1/conv"]["images"][1]["dead"] == [2]
+    assert manifest["activations"]["layers"]["block1/conv"]["images"][1]["blank"] == [2]
     pictures = [entry for entry in manifest["files"] if entry.get("view") == "activations"]
     assert {(entry["layer"], entry["photo"]) for entry in pictures} == {(a, b) for a in found for b in ("cat", "dog")}
     with pytest.raises(OutputError):
@@ -84,9 +84,9 @@ def test_activations_are_saved_as_they_are(tmp_path: Path) -> None:
     assert found.save(tmp_path / "out", overwrite=True)
 
 
-def test_live_channels_of_one_position_are_not_drawn_as_dead() -> None:
+def test_channels_of_one_position_that_are_not_zero_are_not_drawn_as_blank() -> None:
     found = made_activations()
-    assert found.statistics["pool"][0].dead == ()
+    assert found.statistics["pool"][0].blank == ()
     colours = np.unique(np.asarray(found.picture("pool")).reshape(-1, 3), axis=0)
     assert len({tuple(colour) for colour in colours.tolist()}) > 20
     assert np.asarray(found.picture("pool")).shape == np.asarray(found.picture("pool", 1)).shape
@@ -95,10 +95,11 @@ def test_live_channels_of_one_position_are_not_drawn_as_dead() -> None:
 def made_patterns(count: int = 64, side: int = 64) -> FilterPatterns:
     images = rng().integers(0, 256, (count, side, side, 3), dtype="uint8")
     filters = tuple(range(10, 10 + count))
-    status = ("ok",) * (count - 1) + ("dead",)
+    status = ("ok",) * (count - 1) + ("unreached",)
     start, end = np.linspace(0, 1, count, dtype="float32"), np.linspace(2, 9, count, dtype="float32")
     end[-1] = np.nan
-    return FilterPatterns(images, filters, start, end, status, "block3/conv1", {"seed": 3})
+    of_start = np.full(count, 0.25, "float32")
+    return FilterPatterns(images, filters, start, end, of_start, status, "block3/conv1", {"seed": 3})
 
 
 def test_patterns_are_the_ones_asked_for() -> None:
@@ -117,7 +118,7 @@ def test_patterns_are_the_ones_asked_for() -> None:
 def test_patterns_from_the_ascents_images_are_scaled_each_by_itself() -> None:
     latents = rng().normal(128, 20, (2, 8, 8, 3)).astype("float32")
     latents[1] = latents[1] * 5 - 300
-    found = FilterPatterns.from_latents(latents, [4, 7], np.zeros(2), np.ones(2), ["ok", "ok"], "conv", {})
+    found = FilterPatterns.from_latents(latents, [4, 7], np.zeros(2), np.ones(2), np.zeros(2), ["ok", "ok"], "conv", {})
     for latent, image in zip(latents.astype("float64"), found.images, strict=True):
         x = np.clip((latent - latent.mean()) / (latent.std() + 1e-5) * 0.1 + 0.5, 0, 1) * 255
         assert np.abs(image.astype(int) - x.astype("uint8")).max() <= 1
@@ -131,7 +132,7 @@ def test_patterns_are_saved_one_by_one(tmp_path: Path) -> None:
     singles = {entry["filter"]: entry for entry in manifest["files"] if "filter" in entry}
     assert sorted(singles) == [10, 11, 12]
     assert (singles[10]["status"], singles[10]["end"]) == ("ok", 2.0)
-    assert (singles[12]["status"], singles[12]["end"]) == ("dead", None)
+    assert (singles[12]["status"], singles[12]["end"]) == ("unreached", None)
     with Image.open(tmp_path / "out" / singles[11]["path"]) as image:
         np.testing.assert_array_equal(np.asarray(image), found.images[1])
     grids = [entry for entry in manifest["files"] if entry.get("kind") == "grid"]

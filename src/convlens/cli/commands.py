@@ -111,7 +111,11 @@ def activations(**options: Any) -> None:
     "--layer", "-l", "layer_names", multiple=True, required=True, metavar="NAME", help="Layer; several times."
 )
 @click.option("--filters", "-f", metavar="RANGE", help="Such as 0:64 or 3,17,30.  [default: all]")
-@click.option("--size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Of the patterns in pixels.")
+@click.option(
+    "--size",
+    type=click.IntRange(1, 4096),
+    help="Of the patterns, in pixels a side.  [default: 64, or the network's own]",
+)
 @click.option("--steps", type=click.IntRange(min=1), default=40, show_default=True)
 @click.option(
     "--step-size", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, help="In grey levels."

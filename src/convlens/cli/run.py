@@ -15,7 +15,7 @@ from convlens.cli.shapes import parse_shapes
 from convlens.cli.timings import lap
 from convlens.errors import OptionError
 from convlens.network.layers import LayerInfo
-from convlens.results.patterns import FilterPatterns
+from convlens.results.patterns import OK, STATUS, FilterPatterns, ranges
 from convlens.store import MANIFEST, Run
 from convlens.survey import layer_json, survey
 from convlens.techniques.patterns.selection import parse_filters
@@ -117,12 +117,12 @@ def run_activations(model: str, images: Sequence[str], as_json: bool, **options:
                 [
                     path,
                     f"{one.active:.1%}",
-                    f"{len(one.dead)} of {one.channels}",
+                    f"{len(one.blank)} of {one.channels}",
                     f"{one.mean:.4g}",
                     f"{one.maximum:.4g}",
                 ]
             )
-        table(photo.name, ["layer", "active positions", "dead channels", "mean", "maximum"], rows, right=(1, 2, 3, 4))
+        table(photo.name, ["layer", "active positions", "blank channels", "mean", "maximum"], rows, right=(1, 2, 3, 4))
     written(run.files, out)
 
 
@@ -132,18 +132,19 @@ def run_filters(model: str, layer_names: Sequence[str], as_json: bool, **options
     with Run(out, "filters", options["overwrite"]) as run, stages() as begin:
         for layer in network.select(layer_names):
             _layer_patterns(network, layer, options, run, begin(f"patterns of {layer.path}"), made)
-    notes = made[0].notes
+    notes = list(dict.fromkeys(line for one in made for line in one.notes))
     note(notes)
     if as_json:
         listed = [one.to_json() for one in made]
         return print_json({"patterns": listed, "notes": notes, "files": [str(path) for path in run.files]})
     rows = []
     for one in made:
-        live = [row for row, status in enumerate(one.status) if status == "ok"]
-        before, after = (float(values[live].mean()) if live else 0.0 for values in (one.start, one.end))
-        others = [f"{status} {index}" for index, status in zip(one.filters, one.status, strict=True) if status != "ok"]
-        rows.append([one.layer, str(len(one.filters)), f"{before:.4g}", f"{after:.4g}", ", ".join(others) or "none"])
-    table("filter patterns", ["layer", "filters", "mean start", "mean end", "not ok"], rows, right=(1, 2, 3))
+        live = [row for row, status in enumerate(one.status) if status == OK]
+        means = [f"{values[live].mean():.4g}" if live else "" for values in (one.start, one.end)]
+        others = "; ".join(f"{status} {ranges(those)}" for status, those in one.not_ok().items())
+        rows.append([one.layer, str(len(one.filters)), str(len(live)), *means, others or "none"])
+    table("filter patterns", ["layer", "filters", "ok", "mean start", "mean end", "not ok"], rows, right=(1, 2, 3, 4))
+    note([f"{word}: {STATUS[word]}" for word in sorted({word for one in made for word in one.not_ok()})])
     written(run.files, out)
 
 
@@ -172,7 +173,7 @@ def _layer_patterns(
             made[-1].write(run)
             lap("drawing and writing")
             run.note("provenance", made[-1].provenance)
-            run.note("notes", made[-1].notes)
+            run.note("notes", list(dict.fromkeys(line for one in made for line in one.notes)))
             run.note("patterns", [one.to_json() for one in made])
 
 

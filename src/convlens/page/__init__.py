@@ -46,7 +46,9 @@ def build(
     try:
         text = html(manifest, home if single_file else None)
     except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise OutputError(f"the {MANIFEST} in {home} is damaged ({error!r}); run convlens report again") from error
+        raise OutputError(
+            f"the {MANIFEST} in {home} is damaged or of another version ({error!r}); run convlens report again"
+        ) from error
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

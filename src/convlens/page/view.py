@@ -84,7 +84,7 @@ def _layers(manifest: dict[str, Any], network: dict[str, Any]) -> list[dict[str,
             "shape": layer["shape"],
             "images": [
                 {**image, "channel": picture(image["channel"]), "layer": picture(image["layer"])}
-                for image in layer["images"]
+                for image in needed(layer["images"], "blank")
             ],
         }
         for path, layer in made.items()
@@ -96,8 +96,15 @@ def _patterns(one: dict[str, Any]) -> dict[str, Any]:
         "sheet": picture(one["sheet"]),
         "columns": one["columns"],
         "size": one["size"],
-        "filters": one["filters"],
+        "filters": needed(one["filters"], "meaning"),
     }
+
+
+def needed(entries: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """Entries of a manifest that the script reads this key of; a KeyError where another version wrote them."""
+    for entry in entries:
+        entry[key]
+    return entries
 
 
 def _by_layer(manifest: dict[str, Any]) -> list[list[dict[str, Any]]]:

@@ -12,7 +12,7 @@ from convlens.render.text import CAPTION, INK, SOFT, font, framed, write
 
 WIDE = 1200  # pixels that a grid of small maps is enlarged towards
 LARGEST = 6000  # pixels; wider grids are reduced
-BLANK, STROKE = (38, 38, 46), (120, 120, 135)  # of a dead channel's tile
+BLANK, STROKE = (38, 38, 46), (120, 120, 135)  # of a tile without a picture
 STRIP = 64  # cells a row of a strip
 SCALES = {"channel": channel_scale, "layer": layer_scale}
 
@@ -49,7 +49,7 @@ def _columns(columns: int, count: int) -> int:
 
 
 def crossed(height: int, width: int) -> np.ndarray:
-    """The tile of a dead channel or filter: dark, with a diagonal cross; uint8 (height, width, 3)."""
+    """A tile without a picture to show: dark, with a diagonal cross; uint8 (height, width, 3)."""
     rows, columns = np.ogrid[:height, :width]
     across = columns * max(height - 1, 1) / max(width - 1, 1)
     stroke = max(min(height, width) / 40, 0.5)
@@ -108,8 +108,8 @@ def activation_grid(
     if scale == "layer":
         sheet = with_bar(sheet, *value_range(values), colormap)
     meaning = "each channel on its own scale" if scale == "channel" else "all channels on one scale"
-    dead = int(constant_channels(values).sum())
-    meaning += f"; {dead} crossed out: the same everywhere on this image" if dead else ""
+    blank = int(constant_channels(values).sum())
+    meaning += f"; {blank} crossed out: the same everywhere on this image" if blank else ""
     return framed(sheet, title, f"{caption}\n{meaning}" if caption else meaning)
 
 
@@ -169,8 +169,8 @@ def pattern_grid(
     sheet = Image.fromarray(tile(tiles, columns, margin))
     for row, word in (words or {}).items():
         at = (row % columns) * (width + margin), (row // columns) * (height + margin)
-        size = max(min(height // 4, 14), 8)
-        if font(size).getlength(word) < width:
+        sizes = range(max(min(height // 4, 14), 8), 7, -1)
+        if size := next((size for size in sizes if font(size).getlength(word) + 6 <= width), None):
             write(sheet, (at[0] + 3, at[1] + 2), word, size, (255, 255, 255))
     return sheet
 

@@ -29,13 +29,13 @@ class LayerStatistics:
 
     Attributes:
         active: share of positions, over all channels, with a value above 0.
-        dead: channels that have the same value everywhere on the image (no position, no contrast).
+        blank: channels whose map shows nothing: the same value everywhere on the image (which may be high).
         mean, maximum: of all values.
         channels: how many there are.
     """
 
     active: float
-    dead: tuple[int, ...]
+    blank: tuple[int, ...]
     mean: float
     maximum: float
     channels: int
@@ -45,13 +45,13 @@ class LayerStatistics:
         cls, blank: np.ndarray, highest: np.ndarray, means: np.ndarray, active: np.ndarray
     ) -> "LayerStatistics":
         """From what each channel shows: if it is blank, its highest value, mean and share of values above 0."""
-        dead = tuple(int(channel) for channel in np.flatnonzero(blank))
+        without = tuple(int(channel) for channel in np.flatnonzero(blank))
         mean = float(means.mean(dtype="float64"))
-        return cls(float(active.mean(dtype="float64")), dead, mean, float(highest.max()), len(means))
+        return cls(float(active.mean(dtype="float64")), without, mean, float(highest.max()), len(means))
 
     def __str__(self) -> str:
         return (
-            f"{self.active:.1%} of positions active, {len(self.dead)} of {self.channels} channels dead,"
+            f"{self.active:.1%} of positions active, {len(self.blank)} of {self.channels} channels blank,"
             f" mean {self.mean:.4g}, maximum {self.maximum:.4g}"
         )
 
@@ -59,7 +59,7 @@ class LayerStatistics:
 def statistics(values: np.ndarray) -> LayerStatistics:
     """The statistics of a layer's output for one image, (…, channels).
 
-    Features without positions count as channels of one. A lone feature is dead where it is 0; a channel with several
+    Features without positions count as channels of one. A lone feature is blank where it is 0; a channel with several
     positions where they are all equal.
     """
     flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)

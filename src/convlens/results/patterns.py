@@ -1,7 +1,7 @@
 """What filters look for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +19,34 @@ from convlens.store import Run, safe_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+OK, NON_FINITE, UNREACHED, ZERO_GRADIENT = "ok", "non-finite", "unreached", "zero gradient"
+FELL, HARDLY_ROSE, MOSTLY_START, CONSTANT = "fell", "hardly rose", "mostly its start", "constant"
+# what each status means; none of them says what the filter does on photos
+STATUS = {
+    OK: "the ascent raised its activation, and most of its picture came of that",
+    UNREACHED: "no start of this ascent reached it; it may still fire on photos",
+    ZERO_GRADIENT: "its activation does not change with the image where the ascent last started; it may on photos",
+    FELL: "its activation was lower after the ascent than before",
+    HARDLY_ROSE: "its activation changed by less than a thousandth of itself",
+    MOSTLY_START: "more than half of its picture is the noise that it started from; more steps may change that",
+    CONSTANT: "its picture is the same everywhere",
+    NON_FINITE: "values that are no finite numbers appeared",
+}
+ALIKE = 0.9  # mean correlation of pictures that hardly differ
+
 
 @dataclass(frozen=True, eq=False)
 class FilterPatterns:
-    """The image that each filter of a layer responds to most.
+    """Images that the filters of a layer respond to strongly, each climbed to from noise.
 
     Attributes:
         images: uint8 (filters, height, width, 3), RGB.
         filters: which filters they are.
-        start, end: mean activation of the filter on the image before the ascent, in the precision that it is
-            computed in, and after it, measured in float32; float32 (filters,).
-        status: a filter's "ok", "dead" (nothing activates it, so its image means nothing) or "non-finite".
+        start, end: mean activation of the filter on the image before and after the ascent, measured in float32;
+            float32 (filters,).
+        of_start: share of each picture's contrast that is its start's (their squared correlation), 0-1;
+            float32 (filters,).
+        status: a filter's word, a key of STATUS, which says what it means; images mean something where it is "ok".
         layer: path of the layer.
         provenance: model, preprocessing, versions, settings and seed.
     """
@@ -38,6 +55,7 @@ class FilterPatterns:
     filters: tuple[int, ...]
     start: np.ndarray
     end: np.ndarray
+    of_start: np.ndarray
     status: tuple[str, ...]
     layer: str
     provenance: dict[str, Any]
@@ -49,50 +67,70 @@ class FilterPatterns:
         filters: Sequence[int],
         start: np.ndarray,
         end: np.ndarray,
+        of_start: np.ndarray,
         status: Sequence[str],
         layer: str,
         provenance: dict[str, Any],
     ) -> "FilterPatterns":
         """From the ascent's images, float32 RGB (filters, height, width, channels), scaled for display."""
-        return cls(pattern_image(latents), tuple(filters), start, end, tuple(status), layer, provenance)
+        return cls(pattern_image(latents), tuple(filters), start, end, of_start, tuple(status), layer, provenance)
 
     @classmethod
     def joined(cls, parts: Sequence["FilterPatterns"]) -> "FilterPatterns":
         """Patterns of the same layer, made one after another."""
-        arrays = [np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "start", "end")]
+        names = ("images", "start", "end", "of_start")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         filters, status = (
             tuple(one for part in parts for one in getattr(part, name)) for name in ("filters", "status")
         )
-        return cls(arrays[0], filters, arrays[1], arrays[2], status, parts[0].layer, parts[0].provenance)
+        return replace(parts[0], filters=filters, status=status, **joined)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the result, a line each."""
-        return tuple(self.provenance.get("notes", ()))
+        alike = self._alike()
+        told = f"the patterns of {self.layer} hardly differ: their pictures correlate with {alike:.2f} on average"
+        return (*self.provenance.get("notes", ()), *([told] if alike > ALIKE else []))
 
     def __repr__(self) -> str:
         return (
             f"FilterPatterns({self.layer}: {len(self.filters)} filters, {self.images.shape[1]}x{self.images.shape[2]})"
         )
 
+    def _alike(self) -> float:
+        """Mean correlation of every two pictures that mean something; 0 where there are none."""
+        rows = [row for row, status in enumerate(self.status) if status == OK]
+        if len(rows) < 2:
+            return 0.0
+        total, count = np.zeros(self.images[0].size), len(rows)
+        for row in rows:
+            picture = self.images[row].astype("float64").ravel()
+            picture -= picture.mean()
+            total += picture / max(np.linalg.norm(picture), 1e-12)
+        return float((total @ total - count) / (count * (count - 1)))
+
     def _marks(self) -> dict[int, str]:
-        return {row: status for row, status in enumerate(self.status) if status != "ok"}
+        return {row: status for row, status in enumerate(self.status) if status != OK}
+
+    def not_ok(self) -> dict[str, list[int]]:
+        """The filters of each status but "ok"."""
+        pairs = list(zip(self.filters, self.status, strict=True))
+        return {word: [index for index, one in pairs if one == word] for word in sorted(set(self.status) - {OK})}
 
     def grid(self, columns: int = 8, margin: int = 5) -> Image.Image:
-        """All patterns on black, without any text but on dead ones: 547x547 for 64 at 64 pixels."""
+        """All patterns on black, without any text but on those crossed out: 547x547 for 64 at 64 pixels."""
         return pattern_grid(self.images, columns, margin, self._marks())
 
     def picture(self, columns: int = 8) -> Image.Image:
         """The grid with the layer's name and what came of the ascent."""
-        live = [row for row, status in enumerate(self.status) if status == "ok"]
-        words = f"filters {_ranges(self.filters)}"
+        live = [row for row, status in enumerate(self.status) if status == OK]
+        words = f"filters {ranges(self.filters)}"
         if live:
             words += (
                 f"; mean activation {self.start[live].mean():.4g} at the start, {self.end[live].mean():.4g} at the end"
             )
-        for status in sorted(set(self.status) - {"ok"}):
-            those = [index for index, one in zip(self.filters, self.status, strict=True) if one == status]
-            words += f"\n{len(those)} crossed out as {status}: {_ranges(those)}"
+        for status, those in self.not_ok().items():
+            words += f"\n{len(those)} crossed out as {status} ({STATUS[status]}): {ranges(those)}"
         return framed(self.grid(columns), self.layer, words)
 
     def image(self, filter: int) -> Image.Image:
@@ -102,7 +140,7 @@ class FilterPatterns:
             FilterError: it was not made.
         """
         if filter not in self.filters:
-            raise FilterError(f"no pattern of filter {filter} was made; there are {_ranges(self.filters)}")
+            raise FilterError(f"no pattern of filter {filter} was made; there are {ranges(self.filters)}")
         row = self.filters.index(filter)
         return pattern_grid(self.images[row : row + 1], 1, 0, {0: self.status[row]} if row in self._marks() else None)
 
@@ -113,7 +151,7 @@ class FilterPatterns:
         run.picture(f"{home}.png", self.picture(), **words, page=True, caption=caption)
         run.picture(f"{home}-grid.png", self.grid(), **words, kind="grid")
         for row, index in enumerate(self.filters):
-            numbers = {"start": self.start[row], "end": self.end[row], "status": self.status[row]}
+            numbers = {name: getattr(self, name)[row] for name in ("start", "end", "of_start", "status")}
             run.picture(f"{home}/{index}.png", self.image(index), **words, filter=index, **numbers)
 
     def write_sprite(self, run: Run) -> dict[str, Any]:
@@ -146,12 +184,22 @@ class FilterPatterns:
         return channels_figure(tiles, self.layer, self.filters, columns)
 
     def to_json(self) -> dict[str, Any]:
-        rows = zip(self.filters, self.start, self.end, self.status, strict=True)
-        listed = [{"filter": f, "start": float(a), "end": float(b), "status": status} for f, a, b, status in rows]
+        """The size, and a filter's numbers, status and what it means."""
+        listed = [
+            {
+                "filter": index,
+                "start": float(self.start[row]),
+                "end": float(self.end[row]),
+                "of_start": float(self.of_start[row]),
+                "status": self.status[row],
+                "meaning": STATUS[self.status[row]],
+            }
+            for row, index in enumerate(self.filters)
+        ]
         return {"layer": self.layer, "size": list(self.images.shape[1:3]), "filters": listed}
 
 
-def _ranges(numbers: Sequence[int]) -> str:
+def ranges(numbers: Sequence[int]) -> str:
     """Numbers as words, runs of them as first-last."""
     runs: list[list[int]] = []
     for number in numbers:

@@ -34,8 +34,8 @@ function numbers(layer, channel) {
       ["Greatest activation", digits(maximum[channel])], ["Strength", `rank ${rank} of ${made.channels}`]);
   }
   if (filter) {
-    rows.push(["Activation on noise", digits(filter.start)],
-      ["Activation on its pattern", filter.status === "ok" ? digits(filter.end) : filter.status]);
+    rows.push(["Activation before the ascent", digits(filter.start)], ["Activation after it", digits(filter.end)]);
+    if (filter.status !== "ok") rows.push(["Pattern", filter.status]);
   }
   return rows;
 }
@@ -45,13 +45,13 @@ function sentence(layer, channel) {
   const filter = filterOf(layer, channel);
   const parts = [];
   if (made) {
-    parts.push(made.dead.includes(channel)
-      ? "On this image the channel has the same value everywhere: it finds nothing of what it looks for."
+    parts.push(made.blank.includes(channel)
+      ? "On this image the channel has the same value everywhere, so there is no map to show."
       : `The map is bright where the channel responds on this image${chosen.scale === "layer"
         ? `, on one scale for the layer: ${digits(made.range[0])} to ${digits(made.range[1])}` : ""}.`);
   }
-  if (filter?.status === "ok") parts.push("The pattern is the picture that it responds to most.");
-  if (filter?.status === "dead") parts.push("No pattern was found that activates it.");
+  if (filter) parts.push(filter.status === "ok" ? "The pattern is a picture that it responds to more than to noise."
+    : `There is no pattern to show: ${filter.meaning}.`);
   return parts.join(" ");
 }
 

@@ -4,11 +4,10 @@
 function explainLayer(path) {
   const made = seen(path);
   if (!made) return "";
-  const alive = made.channels - made.dead.length;
   const share = made.active > 0.6 ? "Most positions respond."
     : made.active > 0.25 ? "Each channel keeps what it looks for and drops the rest."
       : "Few positions respond: the maps say what is there, and hardly how it looks.";
-  return `The maps of ${alive === made.channels ? `all ${made.channels}` : `${made.channels}`} channels of ${path}, ${
+  return `The maps of ${made.blank.length ? "" : "all "}${made.channels} channels of ${path}, ${
     chosen.scale === "channel" ? "each on its own brightness" : `all on one scale from ${digits(made.range[0])} to ${digits(made.range[1])}`}. ${share}`;
 }
 
@@ -50,7 +49,7 @@ function drawLayers() {
   for (const grid of grids.filter((grid) => grid.kind === "activations")) {
     const made = seen(grid.path);
     role("measured", grid.article).textContent = made
-      ? `${percent(made.active)} of positions active · ${made.dead.length} of ${made.channels} channels dead` : "";
+      ? `${percent(made.active)} of positions active · ${made.blank.length} of ${made.channels} channels blank` : "";
     role("explain", grid.article).textContent = explainLayer(grid.path);
     const sheet = one(".sheet", grid.article);
     if (sheet && made) {

@@ -16,9 +16,9 @@ function order(grid) {
   if (grid.kind === "patterns") return data.patterns[grid.path].filters.map((filter) => filter.filter);
   const made = seen(grid.path);
   if (!made) return [];
-  const dead = new Set(made.dead);
+  const blank = new Set(made.blank);
   const kept = [...Array(made.channels).keys()].filter((channel) =>
-    chosen.kept === "all" || dead.has(channel) === (chosen.kept === "dead"));
+    chosen.kept === "all" || blank.has(channel) === (chosen.kept === "blank"));
   const by = made.each[chosen.order];
   return by ? kept.sort((a, b) => (by[b] ?? -Infinity) - (by[a] ?? -Infinity) || a - b) : kept;
 }
@@ -50,7 +50,7 @@ function label(grid, channel) {
     return `filter ${channel}, ${filter.status === "ok" ? `activation ${digits(filter.end)}` : filter.status}`;
   }
   const made = seen(grid.path);
-  if (made.dead.includes(channel)) return `channel ${channel}, dead on this image`;
+  if (made.blank.includes(channel)) return `channel ${channel}, blank on this image`;
   return `channel ${channel}, ${percent(made.each.active[channel])} active, mean ${digits(made.each.mean[channel])}`;
 }
 
@@ -62,8 +62,8 @@ function measure(grid) {
   if (empty) {
     empty.hidden = channels.length > 0;
     empty.textContent = missing ? "Not made for this image: the run ended before."
-      : chosen.kept === "dead" ? "No channel of this layer is dead on this image."
-        : "Every channel of this layer is dead on this image.";
+      : chosen.kept === "blank" ? "No channel of this layer is blank on this image."
+        : "Every channel of this layer is blank on this image.";
   }
   grid.channels = channels;
   if (!channels.length) {

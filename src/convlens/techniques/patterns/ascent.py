@@ -50,10 +50,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Climbed:
-    """What filters came to: images in input units, and their first step's values and largest gradients."""
+    """What filters came to: images in input units, those that they started from, and their first steps' largest
+    gradients."""
 
     images: np.ndarray
-    start: np.ndarray
+    starts: np.ndarray
     steepest: np.ndarray
 
     @property
@@ -87,28 +88,28 @@ class Ascent:
         """
         directions, others = self._aimed(filters)
         attempts = np.full(len(filters), attempt)
-        reached = self._begin(filters, attempts)
+        starts = self._begin(filters, attempts)
+        reached, steepest = starts.copy(), np.zeros(len(filters), "float32")
         (images,) = self._network.tensors([reached])
-        first, steepest = np.zeros(len(filters), "float32"), np.zeros(len(filters), "float32")
         late, live, taken = np.zeros(len(filters), int), np.ones(len(filters), bool), 0
         while (taken < (self._settings.steps + late)[live]).any():
             check()
-            images, *measured = self._step(images, directions, self._sizes, *others)
+            images, _, steep = self._step(images, directions, self._sizes, *others)
             taken += 1
             if (fresh := live & (late == taken - 1)).any():
-                values, slopes = numpy_arrays(*measured)
-                first[fresh], steepest[fresh] = values[fresh], slopes[fresh]
+                (slopes,) = numpy_arrays(steep)
+                steepest[fresh] = slopes[fresh]
                 still = fresh & (slopes < STILL)
                 live &= ~still | (attempts < len(STARTS) - 1)
                 if (again := still & live).any():
                     attempts, late = attempts + again, np.where(again, taken, late)
-                    reached[again] = self._begin(filters, attempts)[again]
+                    starts[again] = reached[again] = self._begin(filters, attempts)[again]
                     (moved,) = numpy_arrays(images)
-                    moved[again] = reached[again]
+                    moved[again] = starts[again]
                     (images,) = self._network.tensors([moved])
             if (done := live & (late + self._settings.steps == taken)).any():
                 reached[done] = numpy_arrays(images)[0][done]
-        return Climbed(reached, first, steepest)
+        return Climbed(reached, starts, steepest)
 
     def measure(self, filters: Sequence[int], images: np.ndarray) -> np.ndarray:
         """The filters' values on images in input units, in float32 whatever the ascent is computed in."""

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from convlens import backend
-from convlens.errors import OptionError, near
+from convlens.errors import ModelError, OptionError, near, reason
 from convlens.network.base import Network
 from convlens.network.feed import known_preprocessing
 from convlens.network.layers import LayerInfo
@@ -17,6 +17,8 @@ from convlens.techniques.batches import BUDGET, image_bytes, side_by_side
 from convlens.techniques.patterns.ascent import METHODS, Settings
 from convlens.techniques.patterns.image import STARTS, Pixels
 from convlens.techniques.patterns.selection import parse_filters
+from convlens.techniques.patterns.sizes import pattern_sides
+from convlens.techniques.patterns.verdict import Outcomes
 from convlens.techniques.precision import precision_of
 
 CACHE = 64 * 2**20  # bytes of a batch's layer outputs: on a CPU, a batch that stays in the caches is the fastest
@@ -27,7 +29,7 @@ def filter_patterns(
     network: Network,
     layer: str,
     filters: Iterable[int] | str | int | None = None,
-    size: int | tuple[int, int] = 64,
+    size: int | tuple[int, int] | None = None,
     steps: int = 40,
     step_size: float = 1.0,
     seed: int = 0,
@@ -36,13 +38,13 @@ def filter_patterns(
     progress: Callable[[int, int], None] | None = None,
     precision: str = "auto",
 ) -> FilterPatterns:
-    """The images that filters of a layer respond to most, by gradient ascent from noise on grey.
+    """Images that filters of a layer respond to strongly, by gradient ascent from noise on grey.
 
     Args:
         network: the network to look into; its preprocessing tells in which units its input is.
         layer: name of the layer; the forward pass stops there.
         filters: indices, a range, "all" or text such as "0:64,70"; all by default.
-        size: of the images in pixels.
+        size: of the images in pixels, a side or (height, width); by default as `pattern_sides` says.
         steps: how many steps of ascent.
         step_size: in grey levels of 0-255.
         seed: of the noise; each filter draws its own.
@@ -53,34 +55,36 @@ def filter_patterns(
         precision: "float32", "bfloat16", or "auto": bfloat16 where the device gains by it.
 
     Returns:
-        images uint8 (filters, height, width, 3), the mean activation at the start (as computed in `precision`) and at
-        the end (in float32), and a status a filter:
-        "ok", "dead" (no gradient from any of four starts) or "non-finite".
+        images uint8 (filters, height, width, 3), the mean activation at the start and at the end, how much of each
+        picture is its start, and a status a filter, a key of `STATUS` in results.patterns.
 
     Raises:
         LayerError: unknown layer.
         FilterError: a filter that the layer does not have.
-        OptionError: unknown method or precision, or a size that the layer cannot be computed on.
-        ModelError: the layer runs through layers without weights.
+        OptionError: unknown method or precision, a size that the layer cannot be computed on, or steps of none.
+        ModelError: the gradient cannot be computed, or the layer runs through layers without weights.
     """
     info = network.layer(layer)
     network.untrained.check(network, [info.path])
     chosen = parse_filters(filters, int(info.output_shape[-1] or 0), info.path)
     if method not in METHODS:
         raise OptionError(f"unknown method {method!r}: {near(method, METHODS)}")
-    sides = (size, size) if isinstance(size, int) else (size[0], size[1])
-    if min(sides) < 1 or steps < 1 or (batch_size is not None and batch_size < 1):
-        raise OptionError(f"size {size}, {steps} steps, batch size {batch_size}: expected at least 1 of each")
+    if steps < 1 or (batch_size is not None and batch_size < 1):
+        raise OptionError(f"{steps} steps, batch size {batch_size}: expected at least 1 of each")
+    if not (np.isfinite(step_size) and step_size > 0):
+        raise OptionError(f"step size {step_size}: expected grey levels, more than 0")
+    sides, said = pattern_sides(network, info, size)
     settings = Settings(sides, steps, step_size, seed, precision_of(network, precision))
     at_once = batch_size or filters_at_once(network, info, sides)
-    with network.differentiating(settings.precision), _sized(network, info, sides):
-        scaling, notes = known_preprocessing(network)
-        pixels = Pixels(*scaling.affine(network.image_shape[2] or 3))
-        images, start, end, status = _climb(network, info, chosen, pixels, settings, method, at_once, progress)
-    said = {"method": method, "steps": steps, "step_size": step_size, "seed": seed, "size": list(sides)}
-    said["precision"] = settings.precision
-    origin = provenance(network, scaling, notes, technique="filter patterns", **said)
-    return FilterPatterns.from_latents(images, chosen, start, end, status, info.path, origin)
+    scaling, notes = known_preprocessing(network)
+    pixels = Pixels(*scaling.affine(network.image_shape[2] or 3))
+    with network.differentiating(settings.precision), _explained(info):
+        found = _climb(network, info, chosen, pixels, settings, method, at_once, progress)
+    how = {"method": method, "steps": steps, "step_size": step_size, "seed": seed, "size": list(sides)}
+    how["precision"] = settings.precision
+    origin = provenance(network, scaling, [*notes, *said], technique="filter patterns", **how)
+    measured = found.start, found.end, found.of_start, found.status
+    return FilterPatterns.from_latents(found.images, chosen, *measured, info.path, origin)
 
 
 def _climb(
@@ -92,16 +96,10 @@ def _climb(
     method: str,
     at_once: int,
     progress: Callable[[int, int], None] | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
-    """All filters in batches, those that die on their way once more from other starts.
-
-    Returns:
-        the images in RGB 0-255, the values at the start and at the end, and a status a filter.
-    """
+) -> Outcomes:
+    """All filters in batches, those that lose their activation on their way once more from other starts."""
     ascent = METHODS[method](network, layer, pixels, settings)
-    images = np.zeros((len(filters), *settings.sides, len(pixels.offset)), "float32")
-    start, end = np.zeros(len(filters), "float32"), np.zeros(len(filters), "float32")
-    still, finite, lost = (np.zeros(len(filters), bool) for _ in range(3))
+    found = Outcomes(np.zeros((len(filters), *settings.sides, len(pixels.offset)), "float32"))
     waiting = list(range(len(filters)))
     for attempt in range(len(STARTS)):
         batches = [waiting[at : at + at_once] for at in range(0, len(waiting), at_once)]
@@ -110,17 +108,13 @@ def _climb(
         done = 0
         with closing(side_by_side(partial(ascent.climb, attempt=attempt), filled)) as parts:
             for rows, some, part in zip(batches, filled, parts, strict=True):
-                kept = slice(len(rows))
-                images[rows], still[rows] = pixels.leave(part.images[kept]), part.still[kept]
-                start[rows], end[rows] = part.start[kept], ascent.measure(some, part.images)[kept]
+                found.put(rows, part, pixels, partial(ascent.measure, some))
                 done += len(rows)
                 if progress and not attempt:
                     progress(done, len(filters))
-        finite = np.isfinite(images).all(axis=(1, 2, 3)) & np.isfinite(end)
-        lost = (end == 0) & (start >= 0)
         # no start gave those a gradient that are still; others lost it on their way
-        waiting = np.flatnonzero(finite & lost & ~still).tolist()
-    return images, start, end, tuple(np.where(~finite, "non-finite", np.where(still | lost, "dead", "ok")).tolist())
+        waiting = np.flatnonzero(found.finite & found.lost & ~found.still).tolist()
+    return found
 
 
 def filters_at_once(network: Network, layer: LayerInfo, sides: tuple[int, int]) -> int:
@@ -135,14 +129,9 @@ def filters_at_once(network: Network, layer: LayerInfo, sides: tuple[int, int]) 
 
 
 @contextmanager
-def _sized(network: Network, layer: LayerInfo, sides: tuple[int, int]) -> Iterator[None]:
-    """Says what is wrong where a network cannot be computed on images of this size up to the layer."""
+def _explained(layer: LayerInfo) -> Iterator[None]:
+    """Says which layer's ascent a framework failed at."""
     try:
         yield
     except (ValueError, TypeError, RuntimeError, ArithmeticError, AssertionError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        own = network.image_shape[:2]
-        hint = f"its own size is {own[0]}x{own[1]}" if None not in own else "try a larger one"
-        raise OptionError(
-            f"layer {layer.path} cannot be computed on images of {sides[0]}x{sides[1]} pixels; {hint} ({reason})"
-        ) from error
+        raise ModelError(f"the gradient of layer {layer.path} cannot be computed ({reason(error)})") from error
