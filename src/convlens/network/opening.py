@@ -1,15 +1,19 @@
 """From what the user has to a network: loads the model, and finds its preprocessing and class names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from convlens.backend import keras_ready
 from convlens.errors import LabelsError
 from convlens.network.base import Network
+from convlens.network.head import SCORE
+from convlens.network.head_kinds import Evidence
 from convlens.network.labels import Labels, checked, imagenet_names, read_labels
 from convlens.network.loading import Loaded, framework_needed, open_model
 from convlens.network.preprocessing import Preprocessing, preprocessing
+
+IMAGENET = "ImageNet's, as the network has 1000 classes"
 
 
 def open_network(
@@ -21,6 +25,7 @@ def open_network(
     architecture: Any,
     custom: Sequence[str],
     trust: bool,
+    head: Any = None,
 ) -> Network:
     """See `convlens.load`."""
     needed = framework_needed(model)
@@ -29,8 +34,20 @@ def open_network(
     network = _wrapped(loaded, input_shape)
     network.input_size = loaded.input_size
     network.preprocessing = _preprocessing(network, loaded, preprocess)
-    network.labels = _labels(network, loaded, labels)
+    network.labels = _labels(network, loaded, labels, head)
+    told = loaded.labels is not None and not loaded.labels_beside and labels is None
+    known = network.labels is not None and (told or network.labels.source == IMAGENET)
+    why = f"its classes are known: {network.labels.source}" if known and network.labels else None
+    network.evidence = Evidence(head, loaded.loss, why)
+    if head is not None:
+        _check_heads(network, head)
     return network
+
+
+def _check_heads(network: Network, given: Any) -> None:
+    """Raises OptionError where the user's word for an output is unknown or cannot be."""
+    for output in given if isinstance(given, Mapping) else [0]:
+        network.head(output)
 
 
 def _wrapped(loaded: Loaded, input_shape: Any) -> Network:
@@ -55,18 +72,17 @@ def _preprocessing(network: Network, loaded: Loaded, given: str | Callable | Non
     return preprocessing(inside[0], f"as layer {inside[1]} of the network expects") if inside else None
 
 
-def _labels(network: Network, loaded: Loaded, given: str | Path | Sequence[str] | None) -> Labels | None:
+def _labels(network: Network, loaded: Loaded, given: str | Path | Sequence[str] | None, head: Any) -> Labels | None:
     """Given by the user, else the source's own, else ImageNet's where there are 1000 classes."""
-    if given is None and loaded.labels is None and network.observe().units[0] != 1000:
-        return None
-    classes = network.head().classes
+    units = network.observe().units[0]
+    if given is None and loaded.labels is None:
+        return Labels(imagenet_names(), IMAGENET) if units == 1000 else None
+    classes = 2 if units == 1 and head != SCORE else units  # a single unit is class 1 against class 0
     if given is not None:
         named = f"labels file {given}" if isinstance(given, str | Path) else "the list of labels"
         return checked(read_labels(given), classes, named)
-    if loaded.labels is not None:
-        try:
-            return checked(loaded.labels, classes, loaded.labels_source or "the model's labels")
-        except LabelsError as error:
-            network.notes.append(f"class names left aside: {error}")
-            return None
-    return Labels(imagenet_names(), "ImageNet's, as the network has 1000 classes")
+    try:
+        return checked(loaded.labels or (), classes, loaded.labels_source or "the model's labels")
+    except LabelsError as error:
+        network.notes.append(f"class names left aside: {error}")
+        return None
