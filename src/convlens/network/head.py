@@ -62,8 +62,8 @@ class Head:
 
     @property
     def is_map(self) -> bool:
-        """Whether the output has a value for each position."""
-        return len(self.shape) - self.has_axis > 0
+        """Whether the output has a value for each of several positions."""
+        return any(side != 1 for side in self.positions)
 
     @property
     def kind(self) -> str:
@@ -172,7 +172,7 @@ class Head:
             lost = ops.logical_or(lost, chance < SMALLEST)
         if self.each == BINARY:
             lost = ops.concatenate([lost, lost], axis=-1)
-        return ops.any(lost, axis=tuple(range(1, len(lost.shape) - 1))) if self.is_map else lost
+        return ops.any(lost, axis=tuple(range(1, len(lost.shape) - 1))) if len(lost.shape) > 2 else lost
 
     def _logits(self, raw: Any) -> Any:
         from keras import ops
@@ -199,7 +199,7 @@ class Head:
     def _averaged(self, numbers: Any) -> Any:
         from keras import ops
 
-        return ops.mean(numbers, axis=tuple(range(1, len(numbers.shape) - 1))) if self.is_map else numbers
+        return ops.mean(numbers, axis=tuple(range(1, len(numbers.shape) - 1))) if len(numbers.shape) > 2 else numbers
 
     def predictions(
         self, scores: np.ndarray, ranked: np.ndarray, names: Sequence[str] | None, top: int | None

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convlens import backend
-from convlens.backend.arrays import numpy_arrays
 from convlens.errors import ModelError
 from convlens.network.head import LOG_PROBABILITIES, PROBABILITIES, RAW, SIGMOID, SOFTMAX
+from convlens.network.head_probes import candidates, probe, probes, sweeps
 from convlens.network.layers import POOLING
 
 if TYPE_CHECKING:
     from convlens.network.base import Network
 
-CANDIDATES = 6  # layers from the end that are compared with the output
 SPREAD = np.linspace(-6, 6, 9)  # logits that are put in place of a layer's output, to see what becomes of them
 IDENTITY, LOG_SOFTMAX = "identity", "log_softmax"
 
@@ -44,6 +42,15 @@ class Form:
     pooled: str | None = None
     signs: frozenset[str] = field(default_factory=frozenset)
 
+    @property
+    def units(self) -> int:
+        return (self.shape[-1] or 1) if self.has_axis else 1
+
+    @property
+    def is_map(self) -> bool:
+        """Whether there is a value for each of several positions."""
+        return any(side != 1 for side in (self.shape[:-1] if self.has_axis else self.shape))
+
 
 def find_form(network: "Network", output: int) -> Form:
     """Compares the output with what the last layers put out, on inputs of several scales and both signs.
@@ -58,61 +65,16 @@ def find_form(network: "Network", output: int) -> Form:
     inputs = probes(network)
     if quick:
         inputs = [array[:2] for array in inputs]
-        (values,) = _run(network, inputs, output, [])
+        (values,) = probe(network, inputs, output, [])
         shape, has_axis = _shape(network, values, output)
         if _is_made_by(quick[1], values):
             return Form(shape, has_axis, RAW, quick[1], quick[0], None, f"{quick[1]} of layer {quick[0]}")
         inputs = probes(network)
-    paths = _candidates(network, output)
-    values, *kept = _run(network, inputs, output, paths)
+    paths = candidates(network, output)
+    values, *kept = probe(network, inputs, output, paths)
     shape, has_axis = _shape(network, values, output)
     values = values if has_axis else values[..., None]
     return _Search(network, output, inputs, values, dict(zip(paths, kept, strict=True)), makers, shape, has_axis).form()
-
-
-def probes(network: "Network") -> list[np.ndarray]:
-    """Inputs of several scales and both signs, smooth and rough: 8 samples, float32."""
-    rng = np.random.default_rng(0)
-    arrays = []
-    for empty in network.input_arrays(8):
-        rough = rng.normal(size=empty.shape)
-        smooth = rng.random((8, *(min(side, 4) for side in empty.shape[1:])))
-        for axis, side in enumerate(empty.shape[1:], 1):
-            smooth = np.take(smooth, np.arange(side) * smooth.shape[axis] // side, axis)
-        scales = np.array([1, 255, 2, 255, 1, 1000, -1000, 30]).reshape(-1, *(1,) * (empty.ndim - 1))
-        offsets = np.array([0, 0, -0.5, -0.5, 0, 0, 0, -0.5]).reshape(scales.shape)
-        coarse = np.isin(np.arange(8), (0, 1, 2, 3, 7)).reshape(scales.shape)
-        arrays.append((np.where(coarse, smooth + offsets, rough) * scales).astype("float32"))
-    return arrays
-
-
-def _run(
-    network: "Network", arrays: Sequence[np.ndarray], output: int, paths: Sequence[str], inject: Any = None
-) -> list[np.ndarray]:
-    """The output, and what layers put out, float32; `inject` is what the first of them is made to put out."""
-    from keras import ops
-
-    def run(*tensors: Any) -> list[Any]:
-        kept: dict[str, Any] = {}
-
-        def keep(path: str) -> Callable:
-            def hook(tensor: Any) -> Any:
-                kept[path] = ops.cast(ops.copy(tensor), "float32")
-                return tensor if inject is None else ops.cast(ops.reshape(tensors[-1], tensor.shape), tensor.dtype)
-
-            return hook
-
-        given = tensors if inject is None else tensors[:-1]
-        with network.intercept({path: keep(path) for path in paths}):
-            outputs = network.forward(given)
-        assert outputs is not None
-        return [ops.cast(outputs[output], "float32"), *(kept[path] for path in paths)]
-
-    with network.reading(), network.computing("float32"):
-        compiled = backend.current().compiled(run, network.variables)
-        tensors = network.tensors([*arrays, inject] if inject is not None else arrays)
-        with np.errstate(all="ignore"):
-            return numpy_arrays(*compiled(*tensors))
 
 
 def _shape(network: "Network", values: np.ndarray, output: int) -> tuple[tuple[int | None, ...], bool]:
@@ -128,13 +90,6 @@ def _shape(network: "Network", values: np.ndarray, output: int) -> tuple[tuple[i
         count = len(sides) - has_axis
         sides[:count] = [None] * count
     return tuple(sides), has_axis
-
-
-def _candidates(network: "Network", output: int) -> list[str]:
-    """The last layers that put out as many numbers as the network, from the end."""
-    seen = network.observe()
-    size = seen.sizes[output]
-    return [path for path, shape in reversed(seen.shapes.items()) if np.prod(shape) == size][:CANDIDATES]
 
 
 def _is_made_by(function: str, values: np.ndarray) -> bool:
@@ -240,7 +195,7 @@ class _Search:
 
     def after(self, path: str, numbers: np.ndarray) -> np.ndarray | None:
         """The output where a layer puts out these numbers, shaped as the output is."""
-        found, _ = _run(self.network, self.inputs[:], self.output, [path], numbers)
+        found, _ = probe(self.network, self.inputs[:], self.output, [path], numbers)
         return found.reshape(self.values.shape) if found.size == self.values.size else None
 
     def is_sigmoidal(self, path: str) -> bool:
@@ -254,6 +209,18 @@ class _Search:
         fit = line.reshape(-1, 1) * slope + offset
         return bool((np.abs(slope) > 1e-3).all() and np.abs(fit - logit).max() < 1e-2)
 
+    def fades(self) -> bool:
+        """Whether values near 0 or 1 on stronger and stronger inputs, as a sigmoid's, and do not stop there at once."""
+        for inputs in sweeps(self.network):
+            chunks = [[array[at : at + 8] for array in inputs] for at in range(0, len(inputs[0]), 8)]
+            values = np.concatenate([probe(self.network, chunk, self.output, [])[0] for chunk in chunks])
+            values = values.reshape(len(values), -1)
+            between = np.maximum.accumulate((values > 0.02) & (values < 0.98), axis=0)
+            near = ((values > 0.98) & (values < 1 - 1e-6)) | ((values > 1e-30) & (values < 1e-6))
+            if ((between & near).sum(0) >= 2).any():
+                return True
+        return False
+
     def by_values(self, same: list[str], other: str | None) -> Form:
         """No softmax or sigmoid was found: what the values themselves keep to on all probes."""
         rows = self.finite()
@@ -265,8 +232,7 @@ class _Search:
             if _log_sums_to_one(rows):
                 return self.made(LOG_PROBABILITIES, None, None, None, "the exponentials of its values sum to one")
         if rows.min() >= 0 and rows.max() <= 1:
-            tiny = (rows > 1e-37) & (rows < 1e-6)  # where a sigmoid goes out slowly, and a clipped value is 0
-            known = bool(tiny.any()) or (other is not None and self.is_sigmoidal(other))
+            known = other is not None and self.is_sigmoidal(other) or self.fades()
             told = "its values stay within 0 and 1, also on strong inputs"
             signs = frozenset({"probabilities"} if known else {"within 0 and 1"})
             return self.made(PROBABILITIES, None, None, None, told, signs=signs)

@@ -70,14 +70,6 @@ def find_head(network: "Network", output: int) -> Head:
     )  # fmt: skip
 
 
-def _units(form: Form) -> int:
-    return (form.shape[-1] or 1) if form.has_axis else 1
-
-
-def _is_map(form: Form) -> bool:
-    return len(form.shape) - form.has_axis > 0
-
-
 def _is_picture(network: "Network", form: Form) -> bool:
     """Whether the output has the size and the channels of the image that went in, as that of an autoencoder."""
     shapes = [spec.shape for spec in network.inputs if spec.is_image]
@@ -86,14 +78,14 @@ def _is_picture(network: "Network", form: Form) -> bool:
 
 def fitting_kinds(form: Form) -> tuple[str, ...]:
     """The kinds that an output of this form can be."""
-    units = _units(form)
+    units = form.units
     if units == 1:
         kinds = [BINARY, SCORE]
     elif form.function == SOFTMAX or form.form == LOG_PROBABILITIES or form.told.endswith("sum to one"):
         kinds = [CLASSES, SCORE]
     else:
         kinds = [CLASSES, INDEPENDENT, SCORE]
-    return tuple([*kinds, MAP, EMBEDDING] if _is_map(form) else [*kinds, EMBEDDING])
+    return tuple([*kinds, MAP, EMBEDDING] if form.is_map else [*kinds, EMBEDDING])
 
 
 def _given(given: str, form: Form, fitting: tuple[str, ...], where: str) -> Kind:
@@ -101,18 +93,18 @@ def _given(given: str, form: Form, fitting: tuple[str, ...], where: str) -> Kind
         raise OptionError(f"unknown head {given!r}: {near(str(given), KINDS)}")
     if given not in fitting:
         made = f", {form.told}" if form.told else ""
-        units = _units(form)
+        units = form.units
         raise OptionError(
             f"head={given!r} does not fit {where}, which has {units} unit{'s' if units > 1 else ''}{made}; it can be"
             f" {', '.join(fitting)}"
         )
     if given == MAP:
-        given = BINARY if _units(form) == 1 else INDEPENDENT if form.function == SIGMOID else CLASSES
+        given = BINARY if form.units == 1 else INDEPENDENT if form.function == SIGMOID else CLASSES
     return given, True, "as given"
 
 
 def _found(form: Form, loss: Loss | None, exclusive: str | None, picture: bool) -> Kind:
-    units = _units(form)
+    units = form.units
     regresses = loss is not None and loss.name in REGRESSIONS
     if form.function == SOFTMAX or (form.form != "raw" and not form.signs):
         if units == 1:
