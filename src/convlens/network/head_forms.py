@@ -1,6 +1,6 @@
 """How the numbers of an output are made, told by running the network: by a softmax, by a sigmoid, or as they come."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -232,7 +232,7 @@ class _Search:
             if _log_sums_to_one(rows):
                 return self.made(LOG_PROBABILITIES, None, None, None, "the exponentials of its values sum to one")
         if rows.min() >= 0 and rows.max() <= 1:
-            known = other is not None and self.is_sigmoidal(other) or self.fades()
+            known = (other is not None and self.is_sigmoidal(other)) or self.fades()
             told = "its values stay within 0 and 1, also on strong inputs"
             signs = frozenset({"probabilities"} if known else {"within 0 and 1"})
             return self.made(PROBABILITIES, None, None, None, told, signs=signs)
