@@ -40,9 +40,9 @@ def noun(unit: str) -> str:
     return "unit" if unit == VALUE else "class"
 
 
-def number(score: float, unit: str) -> str:
-    """A score as text: probabilities to three decimals, all else to three digits."""
-    return f"{score:.3f}" if unit == PROBABILITY else f"{score:.3g}" if abs(score) < 1000 else f"{score:,.0f}"
+def number(score: float, unit: str, decimals: int = 3) -> str:
+    """A score as text: probabilities to so many decimals, all else to three digits."""
+    return f"{score:.{decimals}f}" if unit == PROBABILITY else f"{score:.3g}" if abs(score) < 1000 else f"{score:,.0f}"
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,7 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
     for index, photo in enumerate(maps[0].photos):
         if found_here := maps[0].predictions[index]:
             unit = found_here[0].unit
-            rows = [[str(one.index), one.name or "", number(one.score, unit)] for one in found_here]
+            rows = [[str(one.index), one.name or "", number(one.score, unit, 4)] for one in found_here]
             title = f"{photo.name}: {'values' if unit == VALUE else 'predictions'}"
             table(title, [noun(unit), "name", unit], rows, right=(0, 2))
     rows = [

@@ -24,7 +24,7 @@ MEANING = {
     INDEPENDENT: "classes that are independent of one another",
     BINARY: "class 1 against class 0",
     SCORE: "values in their own unit",
-    EMBEDDING: "an embedding, which has no classes",
+    EMBEDDING: "features, which have no classes",
 }
 
 
@@ -124,9 +124,9 @@ class Head:
         if self.sure:
             return ()
         which = f"output {self.name or self.output}"
-        shown = "raw scores" if self.unit == LOGIT else "values"
+        shown = {CLASSES: ": shown as raw scores", EMBEDDING: ""}.get(self.each, ": shown as values")
         others = ", ".join(kind for kind in self.fitting if kind != self.kind)
-        return (f"{which} is taken as {self.kind} ({self.reason}): shown as {shown}; give head= if it is {others}",)
+        return (f"{which} is taken as {self.kind} ({self.reason}){shown}; give head= if it is {others}",)
 
     def to_json(self) -> dict[str, Any]:
         """Kind, reason and what is explained and shown."""

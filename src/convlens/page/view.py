@@ -51,6 +51,7 @@ def view(manifest: dict[str, Any]) -> dict[str, Any]:
         "size": network.get("input"),
         "photos": photos,
         "unit": UNITS.get(photos[0]["predictions"][0]["unit"]) if photos and photos[0]["predictions"] else None,
+        "embedding": (network.get("head") or {}).get("kind") == "embedding",
         "without_classes": bool(heat) and any(one["direction"] for one in heat[0]["images"][0]),
         "layers": layers,
         "patterns": patterns,
