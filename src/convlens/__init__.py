@@ -1,6 +1,7 @@
 """See what a convolutional network has learned.
 
     network = convlens.load("model.keras")
+    network.predict("cat.jpg")                          what it says of the image
     convlens.activations(network, "cat.jpg")            what each layer makes of an image
     convlens.filter_patterns(network, "conv2d_5")       what each filter looks for
     convlens.heatmap(network, "cat.jpg")                where in the image a class comes from
@@ -19,14 +20,27 @@ if TYPE_CHECKING:
     from convlens.api import load as load
     from convlens.api import report as report
     from convlens.errors import ConvlensError as ConvlensError
+    from convlens.predictions import Prediction as Prediction
+    from convlens.predictions import Predictions as Predictions
 
 __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(["load", "activations", "filter_patterns", "heatmap", "report"], "convlens.api"),
+    **dict.fromkeys(["Prediction", "Predictions"], "convlens.predictions"),
     "ConvlensError": "convlens.errors",
 }
-__all__ = ["ConvlensError", "__version__", "activations", "filter_patterns", "heatmap", "load", "report"]
+__all__ = [
+    "ConvlensError",
+    "Prediction",
+    "Predictions",
+    "__version__",
+    "activations",
+    "filter_patterns",
+    "heatmap",
+    "load",
+    "report",
+]
 
 
 def __getattr__(name: str) -> Any:

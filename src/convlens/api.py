@@ -1,7 +1,7 @@
 """The public functions: load a network, look into it, write a report."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ def load(
     trust: bool = False,
     partial: bool = False,
     input_shape: Any = None,
+    head: str | Mapping[str | int, str] | None = None,
 ) -> "Network":
     """A network to look into, from what the user has.
 
@@ -45,15 +46,20 @@ def load(
         partial: compute through layers for which the file has no weights, too; refused by default.
         input_shape: (height, width, channels) where the model does not know it, None for sides of any size, in which
             photos keep their own; a list for several inputs.
+        head: what the output means, where the model does not tell: "classes" (that exclude one another),
+            "independent" (classes that do not), "binary" (one unit: class 1 against class 0), "score" (values in
+            their own unit), "map" (classes at each position) or "embedding" (features; no classes). For several
+            outputs, a mapping of their numbers or names to these.
 
     Raises:
         ModelError: the model cannot be loaded.
         PreprocessingError, LabelsError: unknown preprocessing; labels that do not fit the output.
+        OptionError: unknown head, or one that the output cannot be.
         BackendError: no framework is installed, or not the one the model needs.
     """
     from convlens.network.opening import open_network
 
-    return open_network(model, preprocess, labels, input_shape, weights, architecture, custom, trust, partial)
+    return open_network(model, preprocess, labels, input_shape, weights, architecture, custom, trust, partial, head)
 
 
 def _network(network: Any, batch_size: int | None) -> "Network":
@@ -150,7 +156,7 @@ def heatmap(
     method: str = "grad-cam",
     score: str = "logit",
     top: int | None = None,
-    output: int = 0,
+    output: int | str = 0,
     batch_size: int | None = None,
     progress: Progress | None = None,
     precision: str = "float32",
@@ -161,12 +167,13 @@ def heatmap(
         network: what `load` gave, or anything that it takes.
         images: an image or a list: paths, Pillow images, arrays. For networks with several inputs, a sample is a
             tuple.
-        target: class index or name, or a list of them; the likeliest class of each image by default.
+        target: class index or name, or a list of them; the likeliest class of each image by default. Of an output
+            of values: its index, raised, or with a direction: "up", "down", "1 down"; the first one up by default.
         layer: where to look; by default the last spatial tensor that every path to the output crosses.
         method: "grad-cam" (Selvaraju et al. 2017, arXiv 1610.02391).
         score: "logit", before the softmax or sigmoid, or "probability", after it.
         top: as many of each image's likeliest classes.
-        output: which of the network's outputs.
+        output: which of the network's outputs, by number or name.
         batch_size: images at once.
         progress: called with the number of images done and their total.
         precision: of the network's computing, "float32", "bfloat16" or "auto"; the maps are computed in float32 always.
@@ -179,7 +186,7 @@ def heatmap(
     """
     from convlens.network.feed import read_samples
     from convlens.techniques.heatmaps import heatmaps
-    from convlens.techniques.targets import class_index
+    from convlens.techniques.targets import find_target
 
     network = _network(network, batch_size)
     if target is not None and top is not None:
@@ -187,7 +194,8 @@ def heatmap(
     listed = isinstance(target, Iterable) and not isinstance(target, str)
     several = top is not None or listed
     wanted: list[Any] = list(target) if listed else [target]  # pyright: ignore[reportArgumentType]
-    targets = None if target is None else [class_index(network, one) for one in wanted]
+    head = network.head(output)
+    targets = None if target is None else [find_target(network, head, one) for one in wanted]
     if targets == []:
         raise TargetError("no target given; expected a class index or name")
     samples = read_samples(network, images)

@@ -13,6 +13,7 @@ import numpy as np
 from convlens import page
 from convlens.errors import reason
 from convlens.network.base import Network
+from convlens.network.budget import chunks, images_at_once
 from convlens.network.feed import Samples, read_samples
 from convlens.network.layers import CONVOLUTION, POOLING, LayerInfo
 from convlens.network.preprocessing import Preprocessing
@@ -21,7 +22,6 @@ from convlens.render.sprites import contrast_cells, photo_picture
 from convlens.results.heatmaps import Heatmap
 from convlens.store import Run, safe_name
 from convlens.techniques.activations import activations
-from convlens.techniques.batches import chunks, images_at_once
 from convlens.techniques.heatmaps import correlation, heatmaps
 from convlens.techniques.patterns.filters import filter_patterns
 
@@ -252,13 +252,14 @@ def _run(
             made.look()
             status = "complete"
         finally:
-            run.note("notes", made.notes)
+            run.note("notes", [*made.notes, *network.head().notes])
             run.write_text(page.PAGE, page.html({**run.manifest(), "status": status}))
     return run
 
 
 def facts(network: Network, preprocessing: Preprocessing) -> dict[str, Any]:
-    """What the network is, for the manifest: source, layers, parameters, input, preprocessing used, class names."""
+    """What the network is, for the manifest: source, layers, parameters, input, output, preprocessing, class names."""
+    head = network.head()
     return {
         "source": network.source,
         "sha256": network.sha256,
@@ -267,8 +268,9 @@ def facts(network: Network, preprocessing: Preprocessing) -> dict[str, Any]:
             layer.parameters for layer in network.layers if not layer.container and ":" not in layer.path
         ),
         "input": list(network.image_shape),
-        "classes": network.head().classes,
-        "score": str(network.head()),
+        **({"classes": head.classes} if head.has_classes else {}),
+        "head": {**head.to_json(), "words": str(head)},
+        "score": head.scored,
         "preprocessing": str(preprocessing),
         "labels": network.labels.source if network.labels else None,
         "layers": [layer_json(layer) for layer in network.layers],

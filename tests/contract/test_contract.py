@@ -190,5 +190,5 @@ def test_layers_are_listed_with_what_the_twin_knows_of_them(kind: Kind) -> None:
     }
     for name in ("one", "pool", "two"):
         assert listed[kind.paths[name]].output_shape == (None, *shapes[name])
-    assert network.head().kind == "softmax"
+    assert (network.head().kind, network.head().function) == ("classes", "softmax")
     assert network.head().layer == kind.paths["classes"]

@@ -96,13 +96,16 @@ def test_the_three_views_of_an_image_classifier(wild: Any, photos: list[Path], n
 
 @pytest.mark.parametrize("name", REGRESSORS)
 def test_the_three_views_of_a_regressor(wild: Any, photos: list[Path], name: str) -> None:
-    """One unit: class 1 raises it, class 0 lowers it, so that the two maps come of opposite gradients."""
+    """One unit, raised and lowered, so that the two maps come of opposite gradients; its value is Keras's own."""
     network = convlens.load(wild[name])
     assert "Lambda" in network.preprocessing.source
     layer, sides = REGRESSORS[name]
     for path, values in convlens.activations(network, photos).items():
         close(values, as_keras_computes(network, photos, path))
-    raises, lowers = convlens.heatmap(network, photos, [1, 0])
+    assert (network.head().kind, network.head().reason) == ("score", "its loss is mean_squared_error")
+    raises, lowers = convlens.heatmap(network, photos, ["up", "down"])
+    for shown, value in zip(raises.predictions, as_keras_computes(network, photos)[:, 0], strict=True):
+        assert (shown[0].unit, shown[0].score) == ("value", pytest.approx(float(value), rel=1e-4, abs=1e-6))
     assert raises.layer == lowers.layer == layer
     assert raises.values.shape == (2, *sides)
     assert not (raises.values * lowers.values).any()

@@ -99,12 +99,17 @@ def test_a_softmax_layer_of_its_own_is_looked_through() -> None:
         rng = np.random.default_rng(1)
         model.set_weights([rng.normal(size=weight.shape) for weight in model.get_weights()])
         looked = convlens.load(model, preprocess="rescale")
-        assert looked.head().kind == ("logits" if name == "none" else "softmax")
+        assert looked.head().function == (None if name == "none" else "softmax")
         maps[name] = explain(looked, 1, "conv")
     for heatmap in maps.values():
         np.testing.assert_allclose(heatmap.values, maps["none"].values, rtol=1e-5, atol=1e-7)
+        if heatmap is maps["none"]:
+            assert {one.unit for one in heatmap.predictions[0]} == {"logit"}
+            continue
+        logits = np.array([one.score for one in maps["none"].predictions[0]])
+        assert [one.index for one in heatmap.predictions[0]] == [one.index for one in maps["none"].predictions[0]]
         assert [one.score for one in heatmap.predictions[0]] == pytest.approx(
-            [one.score for one in maps["none"].predictions[0]], abs=1e-6
+            np.exp(logits) / np.exp(logits).sum(), abs=1e-6
         )
 
 

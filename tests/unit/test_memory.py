@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import convlens
-from convlens.techniques.batches import BUDGET
+from convlens.network.budget import BUDGET
 from convlens.techniques.patterns.filters import filters_at_once
 
 STATM = Path("/proc/self/statm")

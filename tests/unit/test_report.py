@@ -321,3 +321,24 @@ def test_the_strip_shows_channels_as_height_and_maps_as_width() -> None:
     assert a["height"] / b["height"] == pytest.approx((16 / 64) ** 0.5)
     assert a["width"] / b["width"] == pytest.approx((100 / 25) ** 0.5, rel=1e-3)
     assert (c["path"], c["looked"], c["height"]) == ("c", False, 1)
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown", "words"),
+    [("value", "58.3", "value of each unit"), ("logit", "58.3", "not known to be a probability")],
+)
+def test_what_is_no_probability_has_no_percents(unit: str, shown: str, words: str) -> None:
+    one = {"index": 0, "name": None, "score": 58.3, "unit": unit}
+    entry = {"status": "ok", "maximum": 1.0, "cells": "c.webp", "smooth": "s.webp", "contrast": None}
+    heatmap = {
+        "layer": "late", "shape": [1, 2, 2], "method": "grad-cam", "images": ["cat"], "targets": [0], "names": [None],
+        "direction": "up" if unit == "value" else None, "predictions": [[one]], "pictures": [entry],
+    }  # fmt: skip
+    photo = {"name": "cat", "size": [10, 10], "note": None, "picture": "photos/cat.webp"}
+    found = page.html({"photos": [photo], "heatmaps": [heatmap], "status": "complete"})
+    bars = found[found.index('data-role="bars"') :]
+    bars = bars[: bars.index("</ol>")]
+    assert f">{shown}<" in bars
+    assert "%</span>" not in bars
+    assert "hidden" in bars
+    assert words in found

@@ -182,7 +182,7 @@ def test_heatmaps_are_saved_raw(tmp_path: Path) -> None:
     listed = manifest["heatmaps"][0]
     assert (listed["status"], listed["targets"]) == (["ok", "no positive evidence"], [3, 5])
     assert listed["range"][1] == [0, 0]
-    assert listed["predictions"][0][0] == {"index": 3, "name": "cat", "score": 0.75}
+    assert listed["predictions"][0][0] == {"index": 3, "name": "cat", "score": 0.75, "unit": "probability"}
 
 
 def test_every_json_is_free_of_what_json_has_not() -> None:

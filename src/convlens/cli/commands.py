@@ -23,6 +23,11 @@ COMMON = [
         help='Where the model does not know it: "28,28,1" or 28x28x1, "any" for any size, ";" between inputs.',
     ),
     click.option("--custom", multiple=True, metavar="MODULE:OBJECT", help="A class that the file needs."),
+    click.option(
+        "--head",
+        metavar="KIND",
+        help="What the output means: classes, independent, binary, score, map or embedding.  [default: told by it]",
+    ),
     click.option("--trust", is_flag=True, help="Run code that is stored in the model file."),
     click.option("--partial", is_flag=True, help="Compute through layers without weights, too."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout."),
@@ -135,9 +140,14 @@ def filters(**options: Any) -> None:
 @model_argument
 @images_argument
 @click.option(
-    "--target", "-t", multiple=True, metavar="CLASS", help="Index or name; several times.  [default: the likeliest]"
+    "--target",
+    "-t",
+    multiple=True,
+    metavar="CLASS",
+    help='Index or name, "1 down" of a value; several times.  [default: the likeliest]',
 )
 @click.option("--top", type=click.IntRange(min=1), help="The likeliest so many classes.")
+@click.option("--output", default="0", show_default=True, metavar="OUTPUT", help="Which output: its number or name.")
 @click.option("--layer", "-l", metavar="NAME", help="Where to look.  [default: the last spatial one on every path]")
 @click.option("--method", default="grad-cam", show_default=True)
 @click.option("--precision", default="float32", show_default=True, help=PRECISION)

@@ -13,8 +13,9 @@ from convlens.cli.output import note, print_json, stages, table, written
 from convlens.cli.quiet import hushed
 from convlens.cli.shapes import parse_shapes
 from convlens.cli.timings import lap
-from convlens.errors import OptionError
+from convlens.errors import ConvlensError, OptionError
 from convlens.network.layers import LayerInfo
+from convlens.predictions import VALUE, noun, number
 from convlens.results.patterns import OK, STATUS, FilterPatterns, ranges
 from convlens.store import MANIFEST, Run
 from convlens.survey import layer_json, survey
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 IN_HAND = 64  # filters between two times that patterns are kept
 Progress = Callable[[int, int], None]
-LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust", "partial")
+LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust", "partial", "head")
 
 
 def _load(model: str, options: dict[str, Any]) -> "Network":
@@ -60,8 +61,10 @@ def run_layers(model: str, as_json: bool, **options: Any) -> None:
         "preprocessing": str(network.preprocessing) if network.preprocessing else None,
         "labels": network.labels.source if network.labels else None,
         "inputs": [{"name": spec.name, "shape": list(spec.shape)} for spec in network.inputs],
+        "outputs": _outputs(network),
         "notes": network.notes,
     }
+    note([*network.notes, *(line for one in found["outputs"] for line in one.pop("notes"))])
     if as_json:
         return print_json({"layers": layers, **found})
     rows = [
@@ -85,9 +88,32 @@ def run_layers(model: str, as_json: bool, **options: Any) -> None:
             ["input", shapes],
             ["preprocessing", found["preprocessing"] or "unknown: guessed on the first images, or give --preprocess"],
             ["class names", found["labels"] or "unknown: give --labels"],
-            ["score", str(network.head())],
+            *_output_rows(found["outputs"]),
         ],
     )
+
+
+def _outputs(network: "Network") -> list[dict[str, Any]]:
+    """What is known of each output, and why of those that cannot be read."""
+    listed = []
+    for place, name in enumerate(network.output_names):
+        try:
+            head = network.head(place)
+            listed.append({**head.to_json(), "words": str(head), "notes": head.notes})
+        except ConvlensError as error:
+            listed.append({"output": place, "name": name, "kind": None, "reason": str(error), "notes": ()})
+    return listed
+
+
+def _output_rows(outputs: list[dict[str, Any]]) -> list[list[str]]:
+    rows = []
+    for one in outputs:
+        named = f" ({one['name']})" if one["name"] else ""
+        which = f"output {one['output']}{named}" if len(outputs) > 1 else "output"
+        rows.append([which, one.get("words") or one["reason"]])
+        if one["kind"]:
+            rows.append(["heatmaps explain", one["scored"]])
+    return rows
 
 
 def run_activations(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
@@ -189,7 +215,9 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
             list(images),
             list(options["target"]) or None,
             progress=begin("heatmaps"),
-            **{name: options[name] for name in ("layer", "method", "score", "top", "batch_size", "precision")},
+            **{
+                name: options[name] for name in ("layer", "method", "score", "top", "output", "batch_size", "precision")
+            },
         )
         lap("computing")
         maps = found if isinstance(found, tuple) else (found,)
@@ -202,19 +230,22 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
     note(maps[0].notes)
     if as_json:
         listed = [one.to_json() for one in maps]
-        shared = {key: listed[0][key] for key in ("layer", "method", "score", "images", "predictions")}
+        shared = {key: listed[0][key] for key in ("layer", "method", "score", "images", "predictions", "head")}
         shared["status"] = [status for one in maps for status in one.status]
         written_files = [str(path) for path in run.files]
         return print_json({**shared, "heatmaps": listed, "notes": maps[0].notes, "files": written_files})
     for index, photo in enumerate(maps[0].photos):
-        predictions = [[str(one.index), one.name or "", f"{one.score:.4f}"] for one in maps[0].predictions[index]]
-        table(f"{photo.name}: predictions", ["class", "name", "probability"], predictions, right=(0, 2))
+        if found_here := maps[0].predictions[index]:
+            unit = found_here[0].unit
+            rows = [[str(one.index), one.name or "", number(one.score, unit, 4)] for one in found_here]
+            title = f"{photo.name}: {'values' if unit == VALUE else 'predictions'}"
+            table(title, [noun(unit), "name", unit], rows, right=(0, 2))
     rows = [
-        [photo.name, str(target), one.names[index] or "", one.layer, one.status[index]]
+        [photo.name, f"{target} {one.direction or ''}".strip(), one.names[index] or "", one.layer, one.status[index]]
         for one in maps
         for index, (photo, target) in enumerate(zip(one.photos, one.targets, strict=True))
     ]
-    table("heatmaps", ["image", "class", "name", "layer", "status"], rows, right=(1,))
+    table("heatmaps", ["image", "unit" if maps[0].direction else "class", "name", "layer", "status"], rows, right=(1,))
     written(run.files, out)
 
 

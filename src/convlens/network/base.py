@@ -11,10 +11,11 @@ import numpy as np
 
 from convlens import backend
 from convlens.errors import LayerError, ModelError
-from convlens.network.head import Head, find_head
+from convlens.network.head import Head
 from convlens.network.labels import Labels
 from convlens.network.layers import Calls, InputSpec, LayerInfo, StopForward, base_path, find_layer, select_layers
 from convlens.network.observation import Observation, listed, observe
+from convlens.network.outputs import Outputs, output_keys
 from convlens.network.preprocessing import Preprocessing
 from convlens.network.untrained import Untrained
 
@@ -22,7 +23,7 @@ COMPILED = 8  # compiled functions kept a network
 OnOutput = Callable[[str, tuple, Any], Any]
 
 
-class Network(ABC):
+class Network(Outputs, ABC):
     """A trained network that can be looked into. Not thread-safe: looking changes the model for the time of a call.
 
     Attributes:
@@ -40,6 +41,7 @@ class Network(ABC):
     def __init__(
         self, model: Any, source: str, *, sha256: str | None = None, input_size: Any = None, notes: Sequence[str] = ()
     ) -> None:
+        super().__init__()
         self.model = model
         self.source = source
         self.sha256 = sha256
@@ -52,7 +54,6 @@ class Network(ABC):
         self._compiled: OrderedDict[Any, Callable] = OrderedDict()
         self._passes = 0
         self.raw_outputs: list[Any] = []
-        self._heads: dict[int, Head] = {}
         self._layers: tuple[LayerInfo, ...] | None = None
         self._default: str | None = None
 
@@ -193,6 +194,7 @@ class Network(ABC):
         except StopForward:
             return None
         self.raw_outputs = tree.flatten(outputs)
+        self._output_keys = self._output_keys or output_keys(outputs)
         return [self.to_last(tensor) for tensor in self.raw_outputs]
 
     @contextmanager
@@ -267,12 +269,6 @@ class Network(ABC):
     def select(self, names: str | Iterable[str] | None) -> list[LayerInfo]:
         """Layers by name or glob, in the order of computing; see `select_layers`."""
         return select_layers(self._layers or listed(self), names, self.source)
-
-    def head(self, output: int = 0) -> Head:
-        """How the classes are read from an output of the network."""
-        if output not in self._heads:
-            self._heads[output] = find_head(self, output)
-        return self._heads[output]
 
     @property
     def default_layer(self) -> str:

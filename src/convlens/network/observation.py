@@ -25,6 +25,7 @@ class Observation:
         overwritten: paths of layers whose tensor was changed in place later on.
         outputs: one number a network output, as in `same`; None if no layer put it out.
         units: sizes of the outputs' last axes, channels last.
+        sizes: how many numbers each output has for one sample.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -33,6 +34,7 @@ class Observation:
     overwritten: frozenset[str]
     outputs: tuple[int | None, ...]
     units: tuple[int, ...]
+    sizes: tuple[int, ...]
 
 
 class _Recorder:
@@ -89,6 +91,7 @@ def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
     recorder = _Recorder(network)
     outputs: list[int | None] = []
     units: list[int] = []
+    sizes: list[int] = []
 
     def run(*tensors: Any) -> None:
         with network.tap(network.paths, recorder.on_output):
@@ -97,6 +100,7 @@ def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
         places = [recorder.number(raw) for raw in network.raw_outputs]
         outputs.extend(place if place < known else None for place in places)
         units.extend(network.to_last(raw).shape[-1] if len(raw.shape) else 1 for raw in network.raw_outputs)
+        sizes.extend(int(np.prod(raw.shape)) for raw in network.raw_outputs)
         network.raw_outputs = []
 
     try:
@@ -108,7 +112,8 @@ def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
             + (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         ) from error
     passed, overwritten = frozenset(recorder.passed), recorder.overwritten()
-    return Observation(recorder.shapes, recorder.same, passed, overwritten, tuple(outputs), tuple(units))
+    listed_outputs = tuple(outputs), tuple(units), tuple(sizes)
+    return Observation(recorder.shapes, recorder.same, passed, overwritten, *listed_outputs)
 
 
 def listed(network: "Network") -> list[LayerInfo]:

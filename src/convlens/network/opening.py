@@ -1,6 +1,6 @@
 """From what the user has to a network: loads the model, and finds its preprocessing and class names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,15 @@ import numpy as np
 from convlens.backend import keras_ready
 from convlens.errors import LabelsError, PreprocessingError
 from convlens.network.base import Network
+from convlens.network.head import SCORE
+from convlens.network.head_kinds import Evidence
 from convlens.network.labels import Labels, checked, imagenet_names, read_labels
 from convlens.network.loading import Loaded, framework_needed, open_model
 from convlens.network.preprocessing import Preprocessing, preprocessing
 from convlens.network.transforms import Pipeline, Transforms, categories, read_transforms
 from convlens.network.untrained import Untrained
+
+IMAGENET = "ImageNet's, as the network has 1000 classes"
 
 
 def open_network(
@@ -27,6 +31,7 @@ def open_network(
     custom: Sequence[str],
     trust: bool,
     partial: bool,
+    head: Any = None,
 ) -> Network:
     """See `convlens.load`."""
     needed = framework_needed(model)
@@ -41,7 +46,13 @@ def open_network(
     if loaded.untrained and partial:
         network.notes.append("what runs through untrained layers is computed with random weights, as partial=True asks")
     network.preprocessing = _preprocessing(network, loaded, preprocess)
-    network.labels = _labels(network, loaded, labels)
+    network.labels = _labels(network, loaded, labels, head)
+    told = loaded.labels is not None and not loaded.labels_beside and labels is None
+    known = network.labels is not None and (told or network.labels.source == IMAGENET)
+    why = f"its classes are known: {network.labels.source}" if known and network.labels else None
+    network.evidence = Evidence(head, loaded.loss, why)
+    if head is not None:
+        _check_heads(network, head)
     if given and given.size:
         network.notes.append(
             "of the transforms given, the size and what they do to values are taken: photos are stretched to the"
@@ -56,6 +67,12 @@ def _told(loaded: Loaded, given: Transforms) -> Loaded:
     if given.labels:
         changes |= {"labels": given.labels, "labels_source": "the weights given with preprocess="}
     return replace(loaded, **changes)
+
+
+def _check_heads(network: Network, given: Any) -> None:
+    """Raises OptionError where the user's word for an output is unknown or cannot be."""
+    for output in given if isinstance(given, Mapping) else [0]:
+        network.head(output)
 
 
 def _wrapped(loaded: Loaded, input_shape: Any) -> Network:
@@ -103,23 +120,20 @@ def _probe(network: Network, found: Preprocessing) -> None:
         found(np.zeros((1, 8, 8, network.image_shape[2] or 3), "float32"))
 
 
-def _labels(network: Network, loaded: Loaded, given: str | Path | Sequence[str] | None) -> Labels | None:
+def _labels(network: Network, loaded: Loaded, given: str | Path | Sequence[str] | None, head: Any) -> Labels | None:
     """Given by the user, else the source's own, else ImageNet's where there are 1000 classes."""
-    if given is None and loaded.labels is None and network.observe().units[0] != 1000:
-        return None
-    classes = network.head().classes
+    units = network.observe().units[0]
+    if given is None and loaded.labels is None:
+        return Labels(imagenet_names(), IMAGENET) if units == 1000 else None
+    classes = 2 if units == 1 and head != SCORE else units  # a single unit is class 1 against class 0
     if given is not None:
         names = categories(given)
         named = f"labels file {given}" if isinstance(given, str | Path) else "the list of labels"
-        return (
-            checked(names, classes, "the weights given with labels=")
-            if names
-            else (checked(read_labels(given), classes, named))
-        )
-    if loaded.labels is not None:
-        try:
-            return checked(loaded.labels, classes, loaded.labels_source or "the model's labels")
-        except LabelsError as error:
-            network.notes.append(f"class names left aside: {error}")
-            return None
-    return Labels(imagenet_names(), "ImageNet's, as the network has 1000 classes")
+        if names:
+            return checked(names, classes, "the weights given with labels=")
+        return checked(read_labels(given), classes, named)
+    try:
+        return checked(loaded.labels or (), classes, loaded.labels_source or "the model's labels")
+    except LabelsError as error:
+        network.notes.append(f"class names left aside: {error}")
+        return None

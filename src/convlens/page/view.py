@@ -4,6 +4,8 @@ import re
 from pathlib import PurePath
 from typing import Any
 
+from convlens.predictions import LOGIT, PROBABILITY, VALUE, noun
+
 TIMES = "\N{MULTIPLICATION SIGN}"
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 STATUS = {
@@ -11,7 +13,14 @@ STATUS = {
     " There is no map to show; the photo is left as it is.",
     "zero gradient": "The score of this class does not change with this layer at all (its gradient is exactly 0),"
     " so there is no map to show.",
+    "saturated": "The network puts out a probability that is 0 or 1 as far as its numbers reach, so that its logit and"
+    " what raises it cannot be told from it.",
     "constant": "The map has the same value everywhere: at this layer no place counts more than another.",
+}
+UNITS = {
+    PROBABILITY: "probability of each class",
+    LOGIT: "raw score of each class (logit): it is not known to be a probability",
+    VALUE: "value of each unit, as the network puts it out",
 }
 NON_FINITE = "Values that are no finite numbers appear at {}: check the weights and the preprocessing."
 
@@ -41,6 +50,9 @@ def view(manifest: dict[str, Any]) -> dict[str, Any]:
         "depth": depth(network, layers),
         "size": network.get("input"),
         "photos": photos,
+        "unit": UNITS.get(photos[0]["predictions"][0]["unit"]) if photos and photos[0]["predictions"] else None,
+        "embedding": (network.get("head") or {}).get("kind") == "embedding",
+        "without_classes": bool(heat) and any(one["direction"] for one in heat[0]["images"][0]),
         "layers": layers,
         "patterns": patterns,
         "heat": heat,
@@ -123,19 +135,42 @@ def _heat(heatmaps: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _target(heatmap: dict[str, Any], index: int) -> dict[str, Any]:
     target, made = heatmap["targets"][index], heatmap["pictures"][index]
-    scores = {one["index"]: one["score"] for one in heatmap["predictions"][index]}
+    found = {one["index"]: one for one in heatmap["predictions"][index]}
     contrast = made.get("contrast")
+    shown = found.get(target) or {"index": target, "name": heatmap["names"][index], "unit": _unit(heatmap, index)}
     return {
-        "index": target,
-        "name": heatmap["names"][index],
-        "score": scores.get(target),
+        **_prediction(shown),
+        "direction": heatmap.get("direction"),
         "status": made["status"],
         "words": status_words(made["status"]),
         "maximum": made["maximum"],
         "cells": picture(made.get("cells")),
         "smooth": picture(made.get("smooth")),
-        "contrast": contrast and {**contrast, "cells": picture(contrast["cells"])},
+        "contrast": contrast and _contrast(contrast),
     }
+
+
+def _contrast(contrast: dict[str, Any]) -> dict[str, Any]:
+    unit, difference = contrast.get("unit", PROBABILITY), contrast["difference"]
+    by = f"{100 * difference:.1f} percentage points" if unit == PROBABILITY else digits(difference)
+    return {
+        **contrast,
+        "cells": picture(contrast["cells"]),
+        "words": f"The {'probabilities' if unit == PROBABILITY else 'logits'} differ by {by}.",
+    }
+
+
+def _unit(heatmap: dict[str, Any], index: int) -> str:
+    return next((one.get("unit", PROBABILITY) for one in heatmap["predictions"][index]), VALUE)
+
+
+def _prediction(one: dict[str, Any]) -> dict[str, Any]:
+    """A class or value for a list: what it is called, its number as text, and a share for its bar if it is one."""
+    unit, score = one.get("unit", PROBABILITY), one.get("score")
+    chance = unit == PROBABILITY and score is not None
+    text = "" if score is None else f"{100 * score:.1f} %" if chance else digits(score)
+    title = one["name"] or f"{noun(unit)} {one['index']}"
+    return {"index": one["index"], "name": title, "shown": text, "share": score if chance else None, "unit": unit}
 
 
 def status_words(status: str) -> str | None:
@@ -147,7 +182,7 @@ def status_words(status: str) -> str | None:
 
 def _predictions(manifest: dict[str, Any], index: int) -> list[dict[str, Any]]:
     heatmaps = manifest.get("heatmaps") or []
-    return heatmaps[0]["predictions"][index] if heatmaps else []
+    return [_prediction(one) for one in heatmaps[0]["predictions"][index]] if heatmaps else []
 
 
 def facts(manifest: dict[str, Any], network: dict[str, Any]) -> list[tuple[str, str]]:
@@ -164,6 +199,7 @@ def facts(manifest: dict[str, Any], network: dict[str, Any]) -> list[tuple[str, 
         "Classes": f"{network['classes']:,}" if "classes" in network else None,
         "Class names": network.get("labels") or "unknown; classes are shown by number",
         "Preprocessing": network.get("preprocessing") or "unknown",
+        "Output": (network.get("head") or {}).get("words"),
         "Heatmaps explain": network.get("score"),
         "Backend": versions or None,
         "Device": source.get("device"),

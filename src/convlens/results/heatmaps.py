@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from convlens.images import Photo
+from convlens.predictions import Prediction
 from convlens.render.colormap import lookup
 from convlens.render.overlay import heat_picture, overlay, panel
 from convlens.render.sprites import heat_cells, heat_smooth
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """A class that the network sees in an image: its index, name if known, and probability."""
-
-    index: int
-    name: str | None
-    score: float
-
-
 @dataclass(frozen=True, eq=False)
 class Heatmap:
     """Class heatmaps of a batch of images.
@@ -34,15 +26,18 @@ class Heatmap:
     Attributes:
         values: raw, after the ReLU, float32 (batch, height, width) of the layer's size.
         layer: path of the layer looked at.
-        target: the class; a tuple, one an image, where each image has its likeliest.
+        target: the class, or the unit of an output without classes; a tuple, one an image, where each image has its
+            likeliest.
         names: the class's name, one an image, None if unknown.
-        status: one an image: "ok", "no positive evidence", "zero gradient", "constant" or "non-finite at LAYER".
-        predictions: the likeliest classes, a tuple an image.
+        status: one an image: "ok", "no positive evidence", "zero gradient", "constant", "saturated" or "non-finite at
+            LAYER".
+        predictions: the likeliest classes, or the values, a tuple an image.
         score: "logit" or "probability".
         method: such as "grad-cam".
         photos: the images as they are shown.
         contrast: an image's likeliest other class, and how much likelier than it the target is.
         provenance: model, preprocessing, versions.
+        direction: "up" or "down" for an output without classes, None for a class.
     """
 
     values: np.ndarray
@@ -56,6 +51,7 @@ class Heatmap:
     photos: tuple[Photo, ...]
     contrast: tuple[dict[str, Any] | None, ...]
     provenance: dict[str, Any]
+    direction: str | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -63,7 +59,17 @@ class Heatmap:
         return tuple(self.provenance.get("notes", ()))
 
     def __repr__(self) -> str:
-        return f"Heatmap({self.method} of class {self.target} at {self.layer}: {self.values.shape}, {self.status})"
+        return (
+            f"Heatmap({self.method} of {self._what} {self.target} at {self.layer}: {self.values.shape}, {self.status})"
+        )
+
+    @property
+    def _what(self) -> str:
+        return "unit" if self.direction else "class"
+
+    def _place(self, index: int) -> str:
+        """The target of an image in a file's name: lowered, it has another picture than raised."""
+        return f"{self.targets[index]}{'-down' if self.direction == 'down' else ''}"
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -85,16 +91,18 @@ class Heatmap:
         return heat_picture(self.values[index], self.status[index], colormap)
 
     def title(self, index: int = 0) -> str:
-        """The class in words, with its probability where it is among the likeliest."""
-        name = self.names[index]
-        words = f"{name} (class {self.targets[index]})" if name else f"class {self.targets[index]}"
-        found = [one.score for one in self.predictions[index] if one.index == self.targets[index]]
-        return f"{words}, probability {found[0]:.3f}" if found else words
+        """The class in words, with its probability, logit or value where it is among those shown."""
+        name, number = self.names[index], f"{self._what} {self.targets[index]}"
+        words = f"{name} ({number})" if name else number
+        words += f" {self.direction}" if self.direction else ""
+        found = [one.words for one in self.predictions[index] if one.index == self.targets[index]]
+        return f"{words}, {found[0]}" if found else words
 
     def panel(self, index: int = 0, strength: float = 0.4, colormap: str = "inferno") -> Image.Image:
         """Photo, heatmap and overlay side by side."""
         status = self.status[index]
-        caption = f"{self.photos[index].name}: {self.method} of the {self.score} at {self.layer}"
+        score = "value" if self.direction else self.score
+        caption = f"{self.photos[index].name}: {self.method} of the {score} at {self.layer}"
         caption += "" if status == "ok" else f"; nothing to see: {status}"
         pixels = self.photos[index].pixels
         return panel(pixels, self.values[index], self.title(index), caption, status, strength, colormap)
@@ -102,7 +110,7 @@ class Heatmap:
     def write(self, run: Run, strength: float = 0.4, colormap: str = "inferno") -> None:
         """Overlay, heatmap, panel and raw values into a run's folder, a folder an image."""
         for index, photo in enumerate(self.photos):
-            home = f"heatmaps/{safe_name(photo.name)}/{self.targets[index]}"
+            home = f"heatmaps/{safe_name(photo.name)}/{self._place(index)}"
             shared = {"layer": self.layer, "photo": photo.name, "target": self.targets[index], "view": "heatmap"}
             caption = f"{self.title(index)}, on {photo.name}: {self.status[index]}"
             run.picture(
@@ -120,7 +128,7 @@ class Heatmap:
         status, values, photo = self.status[index], self.values[index], self.photos[index]
         entry: dict[str, Any] = {"status": status, "maximum": float(np.nan_to_num(values).max())}
         if status == "ok":
-            home = f"heatmaps/{safe_name(photo.name)}/{safe_name(self.layer)}-{self.targets[index]}"
+            home = f"heatmaps/{safe_name(photo.name)}/{safe_name(self.layer)}-{self._place(index)}"
             words = {"layer": self.layer, "photo": photo.name, "target": self.targets[index], "view": "heatmap"}
             entry["cells"] = run.web_picture(f"{home}-cells.webp", heat_cells(values), exact=True, **words)
             smooth = heat_smooth(values, *photo.size)
@@ -160,6 +168,7 @@ class Heatmap:
             "method": self.method,
             "score": self.score,
             "targets": list(self.targets),
+            "direction": self.direction,
             "names": list(self.names),
             "status": list(self.status),
             "images": [photo.name for photo in self.photos],
@@ -167,5 +176,5 @@ class Heatmap:
             "range": [[float(np.min(one)), float(np.max(one))] for one in self.values],
             "predictions": [[asdict(one) for one in shown] for shown in self.predictions],
             "contrast": list(self.contrast),
-            "scored": self.provenance.get("scored"),
+            "head": self.provenance.get("head"),
         }

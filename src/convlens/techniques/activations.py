@@ -8,11 +8,11 @@ import numpy as np
 
 from convlens.backend.arrays import numpy_arrays
 from convlens.network.base import Network, StopForward
+from convlens.network.budget import chunks, images_at_once
 from convlens.network.feed import Samples
 from convlens.network.layers import LayerInfo
 from convlens.network.provenance import provenance
 from convlens.results.activations import Activations, Fetched, LayerStatistics
-from convlens.techniques.batches import chunks, images_at_once
 
 
 def recorded(network: Network, layers: Sequence[LayerInfo]) -> Callable:

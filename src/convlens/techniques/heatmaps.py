@@ -8,20 +8,23 @@ import numpy as np
 
 from convlens import backend
 from convlens.backend.arrays import numpy_arrays
-from convlens.errors import LayerError, OptionError, TargetError, near
+from convlens.errors import LayerError, OptionError, near
 from convlens.network.base import Network
+from convlens.network.budget import chunks, images_at_once
 from convlens.network.feed import Samples
-from convlens.network.head import Head
+from convlens.network.head import Head, read
+from convlens.network.predicting import class_names, listed
 from convlens.network.provenance import provenance
-from convlens.results.heatmaps import Heatmap, Prediction
+from convlens.predictions import PROBABILITY
+from convlens.results.heatmaps import Heatmap
 from convlens.techniques.activations import recorded
-from convlens.techniques.batches import chunks, images_at_once
 from convlens.techniques.cam import METHODS
 from convlens.techniques.precision import precision_of
-from convlens.techniques.targets import class_name
+from convlens.techniques.targets import Target, top_targets
 
 SCORES = ("logit", "probability")
 SHOWN = 5  # predictions an image
+SATURATED = "saturated"
 
 
 @dataclass(frozen=True)
@@ -32,25 +35,27 @@ class Explained:
         signed: maps before the ReLU, (targets, images, height, width).
         steepest: the largest gradients, (targets, images).
         found: the classes explained, (images, targets).
-        logits, probabilities: (images, classes).
+        scores, ranked: what is shown of the classes, and what orders them, (images, classes).
+        saturated: where a probability rounds to 0 or 1, (images, classes).
     """
 
     signed: np.ndarray
     steepest: np.ndarray
     found: np.ndarray
-    logits: np.ndarray
-    probabilities: np.ndarray
+    scores: np.ndarray
+    ranked: np.ndarray
+    saturated: np.ndarray
 
 
 def class_maps(network: Network, layer: str, head: Head, method: str, score: str, count: int, given: bool) -> Callable:
-    """A function (zeros, targets, *inputs) -> (maps, steepest, targets, logits, probabilities), all of one pass.
+    """A function (zeros, targets, signs, *inputs) -> what `Explained` holds, all of one pass.
 
     The zeros are added to the layer's output, and the gradient is taken by them, so that only the network's
     tail is differentiated. Targets are (batch, count), read only where they are given; else the top `count` are taken.
     """
     from keras import ops
 
-    def scored(zeros: Any, targets: Any, *tensors: Any) -> tuple[Any, tuple]:
+    def scored(zeros: Any, targets: Any, signs: Any, *tensors: Any) -> tuple[Any, tuple]:
         kept = []
 
         def shift(tensor: Any) -> Any:
@@ -58,25 +63,21 @@ def class_maps(network: Network, layer: str, head: Head, method: str, score: str
             kept.append(ops.cast(moved, "float32"))
             return moved
 
-        with network.linear_head(head), network.intercept({layer: shift}):
-            outputs = network.forward(tensors)
-        assert outputs is not None
-        values = head.scores(outputs[head.output], score)
-        logits = head.scores(outputs[head.output], "logit")
-        probabilities = head.scores(outputs[head.output], "probability")
+        raw = read(network, head, tensors, {layer: shift})
+        scores, ranked = head.scores(raw), head.ranked(raw)
+        values = head.logits(raw) if score == "logit" else scores
         if not given:
-            targets = ops.top_k(ops.stop_gradient(logits), count)[1]
-        chosen = ops.take_along_axis(values, ops.cast(targets, "int32"), axis=1)
+            targets = ops.top_k(ops.stop_gradient(ranked), count)[1]
+        chosen = ops.take_along_axis(values, ops.cast(targets, "int32"), axis=1) * signs
+        saturated = ops.cast(head.saturated(raw), "float32")
         # kept copies: what follows may work in place
-        return ops.sum(chosen, axis=0), (ops.copy(kept[0]), targets, logits, probabilities)
+        return ops.sum(chosen, axis=0), (ops.copy(kept[0]), targets, scores, ranked, saturated)
 
-    def run(zeros: Any, targets: Any, *tensors: Any) -> tuple:
-        _, (features, found, logits, probabilities), grads = backend.current().gradients(scored)(
-            zeros, targets, *tensors
-        )
+    def run(zeros: Any, targets: Any, signs: Any, *tensors: Any) -> tuple:
+        _, (features, *rest), grads = backend.current().gradients(scored)(zeros, targets, signs, *tensors)
         maps = [METHODS[method](features, ops.cast(grads[number], "float32")) for number in range(count)]
         steepest = ops.max(ops.abs(grads), axis=(2, 3, 4))
-        return ops.stack(maps), steepest, found, logits, probabilities
+        return (ops.stack(maps), steepest, *rest)
 
     return run
 
@@ -84,12 +85,12 @@ def class_maps(network: Network, layer: str, head: Head, method: str, score: str
 def heatmaps(
     network: Network,
     samples: Samples,
-    targets: Sequence[int] | None = None,
+    targets: Sequence[Target] | None = None,
     layer: str | None = None,
     method: str = "grad-cam",
     score: str = "logit",
     top: int = 1,
-    output: int = 0,
+    output: int | str = 0,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     precision: str = "float32",
@@ -99,12 +100,12 @@ def heatmaps(
     Args:
         network: the network to explain.
         samples: the images.
-        targets: class indices; the top classes of each image by default.
+        targets: classes, or numbers to raise or lower; the top classes of each image by default.
         layer: where to look; the last spatial tensor that every path to the output crosses by default.
         method: one of METHODS.
         score: "logit", the score before the softmax or sigmoid (the paper's), or "probability", the one after it.
         top: how many of the likeliest classes, without targets.
-        output: which of the network's outputs.
+        output: which of the network's outputs, by number or name.
         batch_size: images at once; as many as fit the memory budget by default.
         progress: called with the number of images done and their total.
         precision: of the network's computing, as for patterns; the maps themselves are computed in float32 always.
@@ -114,37 +115,37 @@ def heatmaps(
 
     Raises:
         LayerError: unknown, or not spatial.
-        TargetError: the network has no such class.
-        OptionError: unknown method, score or precision.
+        TargetError: the output has no classes, or fewer.
+        OptionError: unknown method, score, precision or output.
         ModelError: the output runs through layers without weights.
     """
     precision = precision_of(network, precision)
     head = network.head(output)
-    _check(network, head, targets, method, score, top)
+    _check(network, head, method, score)
+    given = list(targets) if targets is not None else top_targets(network, head, top)
     place = spatial_layer(network, layer)
-    count = len(targets) if targets is not None else top
-    key = ("heatmap", place, output, method, score, count, targets is not None, precision)
-    run = network.compiled(key, class_maps(network, place, head, method, score, count, targets is not None))
-    wanted = np.tile(np.array(targets if targets is not None else [0] * count, "int32"), (len(samples), 1))
-    explained = _explain(network, run, place, samples.arrays, wanted, batch_size, progress, precision)
+    count = len(given) if given is not None else top
+    key = ("heatmap", place, head.output, method, score, count, given is not None, precision)
+    run = network.compiled(key, class_maps(network, place, head, method, score, count, given is not None))
+    explained = _explain(network, run, place, samples.arrays, given, count, batch_size, progress, precision)
     shared = {
         "layer": place,
-        "predictions": _predictions(network, head, explained),
+        "predictions": listed(network, head, explained.scores, explained.ranked, SHOWN),
         "score": score,
         "method": method,
         "photos": samples.photos,
         "provenance": provenance(
             network,
             samples.preprocessing,
-            samples.notes,
+            [*samples.notes, *head.notes],
             technique="heatmap",
             method=method,
             score=score,
-            scored=str(head),
+            head=head.to_json(),
             precision=precision,
         ),
     }
-    return tuple(_heatmap(network, samples.arrays, explained, number, targets, shared) for number in range(count))
+    return tuple(_heatmap(network, head, samples.arrays, explained, number, given, shared) for number in range(count))
 
 
 def _explain(
@@ -152,46 +153,52 @@ def _explain(
     run: Callable,
     layer: str,
     arrays: Sequence[np.ndarray],
-    wanted: np.ndarray,
+    given: Sequence[Target] | None,
+    count: int,
     batch_size: int | None,
     progress: Callable[[int, int], None] | None,
     precision: str,
 ) -> Explained:
-
-    total, parts = len(wanted), []
+    total, parts = len(arrays[0]), []
+    wanted = np.tile(np.array([one.index for one in given or [Target(0)] * count], "int32"), (total, 1))
+    signs = np.tile(np.array([one.sign for one in given or [Target(0)] * count], "float32"), (total, 1))
     shape = network.observe(arrays).shapes[layer][1:]
     with network.differentiating(precision):
         for chunk in chunks(total, batch_size or images_at_once(network, arrays)):
             zeros = np.zeros((chunk.stop - chunk.start, *shape), "float32")
-            batch = run(*network.tensors([zeros, wanted[chunk], *(array[chunk] for array in arrays)]))
+            batch = run(*network.tensors([zeros, wanted[chunk], signs[chunk], *(array[chunk] for array in arrays)]))
             parts.append(numpy_arrays(*batch))
             if progress:
                 progress(chunk.stop, total)
-    return Explained(*(np.concatenate([part[i] for part in parts], axis) for i, axis in enumerate((1, 1, 0, 0, 0))))
+    return Explained(*(np.concatenate([part[i] for part in parts], axis) for i, axis in enumerate((1, 1, 0, 0, 0, 0))))
 
 
 def _heatmap(
     network: Network,
+    head: Head,
     arrays: Sequence[np.ndarray],
     explained: Explained,
     number: int,
-    targets: Sequence[int] | None,
+    given: Sequence[Target] | None,
     shared: dict[str, Any],
 ) -> Heatmap:
     """The heatmaps of one target for all images."""
     chosen = tuple(int(index) for index in explained.found[:, number])
-    status = []
+    names, status = class_names(network, head), []
     for image, (signed, steepest) in enumerate(zip(explained.signed[number], explained.steepest[number], strict=True)):
-        if np.isfinite(signed).all():
-            status.append(status_of(signed, float(steepest)))
-        else:
+        if not np.isfinite(signed).all():
             status.append(f"non-finite at {first_non_finite(network, [array[image : image + 1] for array in arrays])}")
+        elif shared["score"] == "logit" and explained.saturated[image, chosen[image]]:
+            status.append(SATURATED)
+        else:
+            status.append(status_of(signed, float(steepest)))
     return Heatmap(
         values=np.maximum(explained.signed[number], 0).astype("float32"),
-        target=chosen[0] if targets is not None or len(chosen) == 1 else chosen,
-        names=tuple(class_name(network, index) for index in chosen),
+        target=chosen[0] if given is not None or len(chosen) == 1 else chosen,
+        names=tuple(names[index] if names else None for index in chosen),
         status=tuple(status),
-        contrast=tuple(_contrast(explained.probabilities[i], index) for i, index in enumerate(chosen)),
+        contrast=tuple(_contrast(head, explained.scores[i], index) for i, index in enumerate(chosen)),
+        direction=given[number].direction if given is not None else None,
         **shared,
     )
 
@@ -242,37 +249,29 @@ def spatial_layer(network: Network, name: str | None) -> str:
     return layer.path
 
 
-def _check(network: Network, head: Head, targets: Sequence[int] | None, method: str, score: str, top: int) -> None:
+def _check(network: Network, head: Head, method: str, score: str) -> None:
     network.untrained.check(network, output=head.output)
     if method not in METHODS:
         raise OptionError(f"unknown method {method!r}: {near(method, METHODS)}")
     if score not in SCORES:
         raise OptionError(f"unknown score {score!r}: {near(score, SCORES)}")
-    for index in targets if targets is not None else []:
-        if not 0 <= index < head.classes:
-            raise TargetError(
-                f"class {index} is out of range: {network.source} has {head.classes}, 0 to {head.classes - 1}"
-            )
-    if not 1 <= top <= head.classes:
-        raise TargetError(f"top {top} is out of range: {network.source} has {head.classes} classes")
+    if score == PROBABILITY and head.unit != PROBABILITY:
+        raise OptionError(
+            f"score='probability': output {head.name or head.output} of {network.source} has no probabilities, as it"
+            f" is taken as {head.kind} ({head.reason}); explain the logit (the default), or give head="
+        )
 
 
-def _predictions(network: Network, head: Head, explained: Explained) -> tuple[tuple[Prediction, ...], ...]:
-    shown = []
-    for logits, probabilities in zip(explained.logits, explained.probabilities, strict=True):
-        order = np.argsort(-logits, kind="stable")[: min(SHOWN, head.classes)]
-        shown.append(tuple(Prediction(int(i), class_name(network, int(i)), float(probabilities[i])) for i in order))
-    return tuple(shown)
-
-
-def _contrast(probabilities: np.ndarray, index: int) -> dict[str, float | int] | None:
-    """The likeliest other class, and how much likelier than it the class is."""
-    if len(probabilities) < 2:
+def _contrast(head: Head, scores: np.ndarray, index: int) -> dict[str, float | int | str] | None:
+    """The likeliest other class, and how much likelier than it the class is; None of an output without classes."""
+    if len(scores) < 2 or not head.has_classes:
         return None
-    others = probabilities.copy()
+    others = scores.copy()
     others[index] = -np.inf
     rival = int(others.argmax())
-    return {"runner_up": rival, "difference": float(probabilities[index] - probabilities[rival])}
+    if not np.isfinite(scores[[index, rival]]).all():
+        return None
+    return {"runner_up": rival, "difference": float(scores[index] - scores[rival]), "unit": head.unit}
 
 
 def correlation(first: Heatmap, second: Heatmap) -> list[float | None]:

@@ -28,12 +28,13 @@ MAX_MEMBER = 8 << 30  # bytes of one file in a zip archive
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a model is built from: a class, its configuration, and the major version of the Keras that wrote it."""
+    """What a model is built from: a class, its configuration, its writer's major version of Keras, its loss."""
 
     class_name: str
     config: Any
     major: int
     build_config: Any = None
+    loss: Any = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def architecture_of(value: Any, version: str | None, name: str) -> Architecture:
     if "module" in value and not version:
         version = "3"
     major = int(version[0]) if version[:1].isdigit() else 2
-    return Architecture(str(value["class_name"]), value["config"], major, value.get("build_config"))
+    compiled = value.get("compile_config")
+    loss = compiled.get("loss") if isinstance(compiled, dict) else None
+    return Architecture(str(value["class_name"]), value["config"], major, value.get("build_config"), loss)
 
 
 def build(found: Architecture, options: Options, weights: int | None) -> tuple[Any, Workshop]:
@@ -127,7 +130,12 @@ def _hdf5_architecture(file: h5py.File, name: str) -> Architecture | None:
     version = attribute(file, "keras_version", name)
     if version is None:
         version = attribute(hdf5_weights.root_of(file), "keras_version", name)
-    return architecture_of(config, text(version) if version is not None else "1", name)
+    found = architecture_of(config, text(version) if version is not None else "1", name)
+    try:
+        training = json_attribute(file, "training_config", name)
+    except ModelError:  # of what is not needed
+        training = None
+    return replace(found, loss=training.get("loss")) if isinstance(training, dict) else found
 
 
 def _member(path: Path, member: str) -> bytes | None:
@@ -233,7 +241,7 @@ def load_keras(path: Path, weights: Path | None, options: Options) -> Loaded:
     def construct(numbers: int) -> tuple[Any, Workshop]:
         return build(found, options, numbers)
 
-    loaded = Loaded(None, "keras", str(path))
+    loaded = Loaded(None, "keras", str(path), loss=found.loss)
     if weights is not None or kind in (sniff.KERAS_ZIP, sniff.HDF5):
         return with_weights(weights_source(weights or path), construct, loaded)
     model, shop = build(found, options, None)

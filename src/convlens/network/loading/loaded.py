@@ -23,6 +23,9 @@ class Loaded:
         preprocessing_source: where it was found, in words.
         labels: class names in the order of the output; None where the source does not say.
         labels_source: where they were found, in words.
+        labels_beside: whether that is a file beside the model, which does not tell whether classes exclude one another.
+        loss: what the model was trained with, as the source states it: a name, an object, its configuration, or a
+            list or dict of them, one an output; None where it does not say.
         input_size: (height, width) in pixels, where the source says it and the model does not.
         notes: warnings for the user, a line each.
         untrained: the layers or modules for which a file of weights had none.
@@ -36,6 +39,8 @@ class Loaded:
     preprocessing_source: str | None = None
     labels: tuple[str, ...] | None = None
     labels_source: str | None = None
+    labels_beside: bool = False
+    loss: Any = None
     input_size: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
     untrained: tuple[Any, ...] = ()

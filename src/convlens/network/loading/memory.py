@@ -36,7 +36,7 @@ def in_memory(source: Any) -> Loaded:
         return Loaded(source, "torch", type(inner).__name__, **described(inner))
     keras = keras_ready()
     if isinstance(source, keras.Model):
-        return Loaded(source, "keras", source.name)
+        return Loaded(source, "keras", source.name, loss=getattr(source, "loss", None))
     raise ModelError(f"expected a path, a name, a keras.Model or a torch.nn.Module, got {name}")
 
 

@@ -54,7 +54,7 @@ def with_surroundings(loaded: Loaded, path: Path) -> Loaded:
     if found.get("preprocessing") is not None and loaded.preprocessing is None:
         changes |= {"preprocessing": found["preprocessing"], "preprocessing_source": where}
     if found.get("labels") is not None:
-        changes |= {"labels": tuple(found["labels"]), "labels_source": where}
+        changes |= {"labels": tuple(found["labels"]), "labels_source": where, "labels_beside": True}
     elif loaded.labels is None and (path.parent / "labels.txt").is_file():
         changes |= _labels_beside(loaded, path.parent / "labels.txt")
     return replace(loaded, **changes)
@@ -71,4 +71,4 @@ def _labels_beside(loaded: Loaded, file: Path) -> dict[str, Any]:
     if classes is not None and classes not in (len(names), len(names) - 1):
         note = f"{file} has {len(names)} names for {classes} classes and was left aside"
         return {"notes": (*loaded.notes, note)}
-    return {"labels": names, "labels_source": str(file)}
+    return {"labels": names, "labels_source": str(file), "labels_beside": True}

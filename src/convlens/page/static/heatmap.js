@@ -45,6 +45,9 @@ function drawHeat() {
 
 function caption(layer, target, contrast, words) {
   if (words) return `${nameOf(target)} at ${layer.layer}: ${target.status}.`;
+  if (!contrast && target.direction) {
+    return `Bright: what in the photo ${target.direction === "up" ? "raises" : "lowers"} ${target.name}, seen by ${layer.layer}.`;
+  }
   if (!contrast) return `Bright: what in the photo speaks for ${nameOf(target)}, seen by ${layer.layer}.`;
   return `Orange: more evidence for ${nameOf(target)}. Purple: more for ${target.contrast.name ?? `class ${target.contrast.runner_up}`}.`;
 }
@@ -52,11 +55,10 @@ function caption(layer, target, contrast, words) {
 function aloneCaption(layer, target, contrast) {
   const size = `${layer.shape.join(" × ")} values`;
   if (!contrast) return `The map alone: ${size} of ${layer.layer}, by ${layer.method}.`;
-  const { difference, correlation } = target.contrast;
-  const points = (100 * difference).toFixed(1);
+  const { words, correlation } = target.contrast;
   const alike = correlation === null ? "" : ` The two maps correlate with ${correlation.toFixed(2)}${
     correlation > 0.9 ? ": they hardly tell the classes apart" : ""}.`;
-  return `The difference of the two maps: ${size}. The probabilities differ by ${points} percentage points.${alike}`;
+  return `The difference of the two maps: ${size}. ${words}${alike}`;
 }
 
 function startHeat() {

@@ -69,14 +69,15 @@ const seen = (path) => layers.get(path)?.images[chosen.photo];
 
 const filterOf = (layer, channel) => data.patterns[layer]?.filters.find((known) => known.filter === channel);
 
-const nameOf = (target) => target.name ?? `class ${target.index}`;
+const nameOf = (target) => (target.direction ? `${target.name} ${target.direction}` : target.name);
 
-/** A class's line in a list: its name, its probability as a bar and as a number. */
+/** A class's or value's line in a list: its name, its number, and a bar where that is a probability. */
 function scored(target) {
   const bar = make("i");
-  bar.style.width = `${100 * (target.score ?? 0)}%`;
-  return [make("span", { className: "name" }, nameOf(target)), make("span", { className: "share" }, bar),
-    make("span", { className: "number" }, target.score === null ? "" : `${(100 * target.score).toFixed(1)} %`)];
+  bar.style.width = `${100 * (target.share ?? 0)}%`;
+  return [make("span", { className: "name" }, nameOf(target)),
+    make("span", { className: "share", hidden: target.share === null }, bar),
+    make("span", { className: "number" }, target.shown)];
 }
 
 /** The part of the address after "#" that opens what is open now. */

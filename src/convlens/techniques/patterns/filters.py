@@ -9,11 +9,12 @@ import numpy as np
 from convlens import backend
 from convlens.errors import ModelError, OptionError, near, reason
 from convlens.network.base import Network
+from convlens.network.budget import BUDGET, image_bytes
 from convlens.network.feed import known_preprocessing
 from convlens.network.layers import LayerInfo
 from convlens.network.provenance import provenance
 from convlens.results.patterns import FilterPatterns
-from convlens.techniques.batches import BUDGET, image_bytes, side_by_side
+from convlens.techniques.batches import side_by_side
 from convlens.techniques.patterns.ascent import METHODS, Settings
 from convlens.techniques.patterns.image import STARTS, Pixels
 from convlens.techniques.patterns.selection import parse_filters
