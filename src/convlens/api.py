@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens.errors import OptionError, TargetError
+from convlens.images import ValueRange
 from convlens.results.activations import Activations
 from convlens.results.patterns import FilterPatterns
 
@@ -38,7 +39,8 @@ def load(
         architecture: for a file that holds weights only: an architecture file, "keras:NAME" or "module:function".
         custom: classes that the file needs, "module:object" each; importing them runs their code.
         trust: run code that is stored in the file.
-        input_shape: (height, width, channels) where the model does not know it; a list for several inputs.
+        input_shape: (height, width, channels) where the model does not know it; a list for several inputs, or a
+            dict where the model takes them by name.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -67,6 +69,7 @@ def activations(
     images: Any,
     layers: str | Iterable[str] | None = None,
     *,
+    value_range: ValueRange = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> Activations:
@@ -75,8 +78,11 @@ def activations(
     Args:
         network: what `load` gave, or anything that it takes.
         images: an image or a list: paths, Pillow images, arrays (height, width[, channels]). For networks with
-            several inputs, a sample is a tuple.
+            several inputs, a sample is a tuple in their order, or a dict by their names.
         layers: names or globs; every spatial convolution and pooling layer by default.
+        value_range: (low, high), the values of black and white in arrays and in files of more than 8 bits a channel,
+            or "network" where they are as the network takes them. By default, uint8 is 0-255, floats within 0-1 are
+            pixels of 0-1, 16-bit files are 0-65535; other integers need it, other floats go in as they are.
         batch_size: images at once; as many as fit a memory budget by default.
         progress: called with the number of images done and their total.
 
@@ -90,7 +96,7 @@ def activations(
     from convlens.techniques.activations import activations as look
 
     network = _network(network, batch_size)
-    return look(network, read_samples(network, images), layers, batch_size, progress)
+    return look(network, read_samples(network, images, value_range), layers, batch_size, progress)
 
 
 def filter_patterns(
@@ -143,6 +149,7 @@ def heatmap(
     score: str = "logit",
     top: int | None = None,
     output: int = 0,
+    value_range: ValueRange = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
     precision: str = "float32",
@@ -151,14 +158,14 @@ def heatmap(
 
     Args:
         network: what `load` gave, or anything that it takes.
-        images: an image or a list: paths, Pillow images, arrays. For networks with several inputs, a sample is a
-            tuple.
+        images: as for `activations`.
         target: class index or name, or a list of them; the likeliest class of each image by default.
         layer: where to look; by default the last spatial tensor that every path to the output crosses.
         method: "grad-cam" (Selvaraju et al. 2017, arXiv 1610.02391).
         score: "logit", before the softmax or sigmoid, or "probability", after it.
         top: as many of each image's likeliest classes.
         output: which of the network's outputs.
+        value_range: as for `activations`.
         batch_size: images at once.
         progress: called with the number of images done and their total.
         precision: of the network's computing, "float32", "bfloat16" or "auto"; the maps are computed in float32 always.
@@ -182,7 +189,7 @@ def heatmap(
     targets = None if target is None else [class_index(network, one) for one in wanted]
     if targets == []:
         raise TargetError("no target given; expected a class index or name")
-    samples = read_samples(network, images)
+    samples = read_samples(network, images, value_range)
     shown = 1 if top is None else top
     made = heatmaps(network, samples, targets, layer, method, score, shown, output, batch_size, progress, precision)
     return made if several else made[0]
@@ -196,6 +203,7 @@ def report(
     single_file: bool = False,
     overwrite: bool = False,
     seed: int = 0,
+    value_range: ValueRange = None,
     batch_size: int | None = None,
 ) -> Path:
     """Writes a page with the three views of a network on some images.
@@ -207,6 +215,7 @@ def report(
         single_file: write one HTML file with everything in it.
         overwrite: replace an earlier run in the folder, or the file.
         seed: of the filter patterns' start.
+        value_range: as for `activations`.
         batch_size: images or filters at once.
 
     Returns:
@@ -219,4 +228,4 @@ def report(
     from convlens.survey import survey
 
     given = {"single_file": single_file, "overwrite": overwrite, "seed": seed, "batch_size": batch_size}
-    return Report(survey(_network(network, batch_size), images, out, **given).page)
+    return Report(survey(_network(network, batch_size), images, out, value_range=value_range, **given).page)

@@ -3,7 +3,7 @@
 from convlens.images.arrays import ValueRange
 from convlens.images.photo import NETWORK, PIXELS, UNDECIDED, Photo, fit
 from convlens.images.reading import read_image, read_images, read_values
-from convlens.images.units import checked_range, settled
+from convlens.images.units import checked_range, range_notes, remarks, settled
 
 __all__ = [
     "NETWORK",
@@ -13,8 +13,10 @@ __all__ = [
     "ValueRange",
     "checked_range",
     "fit",
+    "range_notes",
     "read_image",
     "read_images",
     "read_values",
+    "remarks",
     "settled",
 ]

@@ -14,8 +14,10 @@ from PIL import Image, ImageOps
 
 from convlens.errors import ImageError
 from convlens.images.arrays import ValueRange, photo_of
-from convlens.images.deep import Deep, File, deep_tiff, full_depth, is_tiff, reduction
+from convlens.images.deep import full_depth, reduction
 from convlens.images.photo import PIXELS, Photo
+from convlens.images.raw import Deep, File, upright
+from convlens.images.tiff import deep_tiff, is_tiff, standing
 
 LARGEST = 16_000_000  # pixels kept of a photo
 REFUSED = 250_000_000  # pixels that are not even decoded: they would take a gigabyte
@@ -93,21 +95,27 @@ def from_pillow(image: Image.Image, file: File | None, value_range: ValueRange) 
     most = REFUSED_JPEG if image.format == "JPEG" else REFUSED
     if wide * tall > most:
         raise ImageError(f"{wide}x{tall} pixels are more than {most // 1_000_000} million; scale it down first")
-    deep = full_depth(image, file)
-    if deep is not None:
-        return _deep_photo(deep, value_range)
-    pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-    notes = [f"the first of its {pages} pages"] if pages > 1 else []
-    if less := reduction(image, file):
-        notes.append(less)
+    with standing(image, file) as (whole, origin, turn):
+        deep = full_depth(whole, origin)
+        if deep is not None:
+            return _deep_photo(deep._replace(values=upright(deep.values, turn)), value_range)
+        pixels = upright(_bounded(whole), turn)
+        pages = getattr(whole, "n_frames", 1) if whole.format == "TIFF" else 1
+    notes = [f"the first of its {pages} pages" if pages > 1 else None, reduction(image, file)]
     if wide * tall > LARGEST:
-        factor = math.ceil(math.sqrt(wide * tall / LARGEST))
-        image.draft("RGB", (wide // factor, tall // factor))
+        sides = sorted(image.size, reverse=pixels.shape[1] >= pixels.shape[0])  # as it stands
+        notes.append(_reduction((sides[0], sides[1]), pixels))
+    return Photo("image", pixels, note="; ".join(note for note in notes if note) or None)
+
+
+def _bounded(image: Image.Image) -> np.ndarray:
+    """Pixels of an image of 8 bits, reduced where there are too many: uint8 (height, width, 3)."""
+    pixels = image.width * image.height
+    if pixels > LARGEST:
+        factor = math.ceil(math.sqrt(pixels / LARGEST))
+        image.draft("RGB", (image.width // factor, image.height // factor))
         image = _reduced(image, math.ceil(math.sqrt(image.width * image.height / LARGEST)))
-    pixels = _rgb(image)
-    if wide * tall > LARGEST:
-        notes.append(_reduction((wide, tall), pixels))
-    return Photo("image", pixels, note="; ".join(notes) or None)
+    return _rgb(image)
 
 
 def _deep_photo(deep: Deep, value_range: ValueRange) -> Photo:

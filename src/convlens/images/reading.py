@@ -77,8 +77,9 @@ def read_images(sources: Any, value_range: ValueRange = None) -> list[Photo]:
         array = as_array(sources)
         sources = list(array) if array.ndim == 4 else [array]
     several = isinstance(sources, Iterable) and not isinstance(sources, str | Path | Image.Image | dict)
+    listed: Iterable[Any] = sources if several else [sources]
     photos: list[Photo] = []
-    for source in sources if several else [sources]:
+    for source in listed:
         folder = isinstance(source, str | Path) and os.path.isdir(source)
         photos += [read_image(one, value_range) for one in (image_files(Path(source)) if folder else [source])]
     return _named_apart(photos)

@@ -56,6 +56,40 @@ def settled(photos: Sequence[Photo], changes: bool | None) -> tuple[list[Photo],
     return [made.get(id(photo), photo) for photo in photos], tuple(notes)
 
 
+def range_notes(photos: Sequence[Photo], value_range: ValueRange) -> list[str]:
+    """What came of the caller's range of values.
+
+    Args:
+        photos: all that the caller gave.
+        value_range: as `checked_range` gives it.
+
+    Raises:
+        ImageError: there is none among the photos that it says anything of.
+    """
+    if value_range is None:
+        return []
+    told = [photo for photo in photos if photo.data is not None]
+    if not told:
+        raise ImageError(
+            "value_range is for arrays and for files of more than 8 bits a channel; the images given have 8 bits or"
+            " are bool, and go from 0 to 255"
+        )
+    which = "values" if len(told) == len(photos) else f"{_listed(told)}: values"
+    if isinstance(value_range, str):
+        return [f"{which} go in as they are, without preprocessing, as value_range says"]
+    low, high = value_range
+    return [f"{which} of {low:g} to {high:g} taken as pixels of 0 to 255, as value_range says"]
+
+
+def remarks(photos: Sequence[Photo]) -> list[str]:
+    """The photos' own notes, each once, with the names of those that it is about."""
+    about: dict[str, list[Photo]] = {}
+    for photo in photos:
+        if photo.note:
+            about.setdefault(photo.note, []).append(photo)
+    return [f"{_listed(group)}: {note}" for note, group in about.items()]
+
+
 Converter = Callable[[Photo], Photo]
 
 

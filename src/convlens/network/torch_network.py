@@ -1,5 +1,6 @@
 """Any PyTorch module, through forward hooks."""
 
+import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,12 +12,21 @@ from torch import nn
 from convlens.errors import ModelError
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
-from convlens.network.layers import CONVOLUTION, OTHER, POOLING, Calls, InputSpec, base_path, given_specs
+from convlens.network.layers import CONVOLUTION, OTHER, POOLING, Calls, InputSpec, base_path, named_specs
 from convlens.network.tokens import FIRST, LAST, Layout, Sides, Tokens, find_layouts, spread
 
 # sides in pixels of the inputs that published networks take, the commonest first
 SIDES = (224, 32, 28, 64, 96, 128, 100, 227, 299, 256, 150, 48, 112, 160, 384, 512)
 TALLER = 32  # pixels that a second, taller input has more: as many as most networks shrink by
+
+
+def argument_names(module: nn.Module) -> list[str]:
+    """The names of the arguments that a module takes one after the other."""
+    try:
+        arguments = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):  # of compiled code
+        return []
+    return [one.name for one in arguments if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
 
 class TorchNetwork(Network):
@@ -37,7 +47,8 @@ class TorchNetwork(Network):
             self._specs = (InputSpec("input", (None, None, self._channels())),)
             self._find_sides()
         else:
-            self._specs = given_specs(input_shape)
+            self._specs = named_specs(input_shape, argument_names(self._module))
+        self._by_name = isinstance(input_shape, dict)
         self._find_layouts()
 
     def _channels(self) -> int:
@@ -180,6 +191,8 @@ class TorchNetwork(Network):
         try:
             for module in training:
                 module.training = False
+            if self._by_name:
+                return self._module(**{spec.name: one for spec, one in zip(self._specs, inputs, strict=True)})
             return self._module(*inputs)
         finally:
             for module in training:
