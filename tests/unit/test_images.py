@@ -202,11 +202,23 @@ def test_a_damaged_pillow_image_is_refused_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", [None, object(), {"a": 1}, np.zeros((0, 3, 3)), np.zeros(3), np.zeros((1, 2, 3, 4, 5))]
+    "source",
+    [
+        *(None, object(), {"a": 1}, np.zeros((0, 3, 3)), np.zeros(3), np.zeros((1, 2, 3, 4, 5))),
+        *(
+            [[1, 2], [3, 4]],
+            ((0.5,),),
+            np.zeros((4, 4), complex),
+            np.array([["a", "b"]]),
+            np.zeros((4, 4), "datetime64[s]"),
+        ),
+    ],
 )
 def test_what_is_no_image_is_refused(source: object) -> None:
     with pytest.raises(ImageError, match="expected"):
         read_image(source)
+    with pytest.raises(ImageError, match="expected"):
+        read_images([source])
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")

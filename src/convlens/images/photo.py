@@ -10,7 +10,6 @@ from convlens.errors import ImageError
 PIXELS = "pixels"  # 0 is black, 255 is white: a preprocessing takes them to the network's own values
 NETWORK = "network"  # values as the network takes them: no preprocessing is applied
 UNDECIDED = "undecided"  # floats, or many channels: pixels or not, which all images of a call decide together
-UNITS = (PIXELS, NETWORK, UNDECIDED)
 
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # grey of red, green and blue, ITU-R 601-2
 IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, RGB with opacity

@@ -35,6 +35,10 @@ def read_image(source: Any, value_range: ValueRange = None) -> Photo:
         return from_path(Path(source), value_range)
     if isinstance(source, Image.Image):
         return _from_memory(source, value_range)
+    if isinstance(source, list | tuple):  # as likely a row of an image as an image
+        raise ImageError(
+            f"expected a path, a Pillow image or an array, received a {type(source).__name__}; give an array"
+        )
     return photo_of(as_array(source), value_range)
 
 

@@ -10,7 +10,7 @@ from convlens.errors import ImageError, OptionError
 from convlens.images.arrays import ValueRange, extremes
 from convlens.images.photo import IMAGE_CHANNELS, NETWORK, UNDECIDED, Photo, from_pixels, from_values
 
-SAY = 'give value_range=(low, high), the values of black and white, or value_range="network" if the network takes them'
+SAY = 'give value_range=(low, high), of black and white, or value_range="network" if the network takes them as they are'
 
 
 def checked_range(value: Any) -> ValueRange:

@@ -24,7 +24,8 @@ def built_shapes(model: Any) -> Any:
 def own_specs(model: Any, source: str, channels_first: bool) -> tuple[InputSpec, ...]:
     """Inputs as the model knows them: from its graph, or from when it was built."""
     if has_graph(model):
-        keys = {id(tensor): key for key, tensor in model.input.items()} if isinstance(model.input, dict) else {}
+        structure = getattr(model, "input", None)  # some Sequential models have none
+        keys = {id(tensor): key for key, tensor in structure.items()} if isinstance(structure, dict) else {}
         named = [(keys.get(id(tensor), tensor.name), tuple(tensor.shape[1:])) for tensor in model.inputs]
     else:
         shapes = built_shapes(model)
