@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlens.errors import OptionError, TargetError
+from convlens.images import ValueRange
 from convlens.results.activations import Activations
 from convlens.results.patterns import FilterPatterns
 
@@ -45,7 +46,7 @@ def load(
         trust: run code that is stored in the file.
         partial: compute through layers for which the file has no weights, too; refused by default.
         input_shape: (height, width, channels) where the model does not know it, None for sides of any size, in which
-            photos keep their own; a list for several inputs.
+            photos keep their own; a list for several inputs, or a dict where the model takes them by name.
         head: what the output means, where the model does not tell: "classes" (that exclude one another),
             "independent" (classes that do not), "binary" (one unit: class 1 against class 0), "score" (values in
             their own unit), "map" (classes at each position) or "embedding" (features; no classes). For several
@@ -79,6 +80,7 @@ def activations(
     images: Any,
     layers: str | Iterable[str] | None = None,
     *,
+    value_range: ValueRange = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> Activations:
@@ -87,8 +89,11 @@ def activations(
     Args:
         network: what `load` gave, or anything that it takes.
         images: an image or a list: paths, Pillow images, arrays (height, width[, channels]). For networks with
-            several inputs, a sample is a tuple.
+            several inputs, a sample is a tuple in their order, or a dict by their names.
         layers: names or globs; every spatial convolution and pooling layer by default.
+        value_range: (low, high), the values of black and white in arrays and in files of more than 8 bits a channel,
+            or "network" where they are as the network takes them. By default, uint8 is 0-255, floats within 0-1 are
+            pixels of 0-1, 16-bit files are 0-65535; other integers need it, other floats go in as they are.
         batch_size: images at once; as many as fit a memory budget by default.
         progress: called with the number of images done and their total.
 
@@ -102,7 +107,7 @@ def activations(
     from convlens.techniques.activations import activations as look
 
     network = _network(network, batch_size)
-    return look(network, read_samples(network, images), layers, batch_size, progress)
+    return look(network, read_samples(network, images, value_range), layers, batch_size, progress)
 
 
 def filter_patterns(
@@ -157,6 +162,7 @@ def heatmap(
     score: str = "logit",
     top: int | None = None,
     output: int | str = 0,
+    value_range: ValueRange = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
     precision: str = "float32",
@@ -165,8 +171,7 @@ def heatmap(
 
     Args:
         network: what `load` gave, or anything that it takes.
-        images: an image or a list: paths, Pillow images, arrays. For networks with several inputs, a sample is a
-            tuple.
+        images: as for `activations`.
         target: class index or name, or a list of them; the likeliest class of each image by default. Of an output
             of values: its index, raised, or with a direction: "up", "down", "1 down"; the first one up by default.
         layer: where to look; by default the last spatial tensor that every path to the output crosses.
@@ -174,6 +179,7 @@ def heatmap(
         score: "logit", before the softmax or sigmoid, or "probability", after it.
         top: as many of each image's likeliest classes.
         output: which of the network's outputs, by number or name.
+        value_range: as for `activations`.
         batch_size: images at once.
         progress: called with the number of images done and their total.
         precision: of the network's computing, "float32", "bfloat16" or "auto"; the maps are computed in float32 always.
@@ -198,7 +204,7 @@ def heatmap(
     targets = None if target is None else [find_target(network, head, one) for one in wanted]
     if targets == []:
         raise TargetError("no target given; expected a class index or name")
-    samples = read_samples(network, images)
+    samples = read_samples(network, images, value_range)
     shown = 1 if top is None else top
     made = heatmaps(network, samples, targets, layer, method, score, shown, output, batch_size, progress, precision)
     return made if several else made[0]
@@ -212,6 +218,7 @@ def report(
     single_file: bool = False,
     overwrite: bool = False,
     seed: int = 0,
+    value_range: ValueRange = None,
     batch_size: int | None = None,
 ) -> Path:
     """Writes a page with the three views of a network on some images.
@@ -223,6 +230,7 @@ def report(
         single_file: write one HTML file with everything in it.
         overwrite: replace an earlier run in the folder, or the file.
         seed: of the filter patterns' start.
+        value_range: as for `activations`.
         batch_size: images or filters at once.
 
     Returns:
@@ -235,4 +243,4 @@ def report(
     from convlens.survey import survey
 
     given = {"single_file": single_file, "overwrite": overwrite, "seed": seed, "batch_size": batch_size}
-    return Report(survey(_network(network, batch_size), images, out, **given).page)
+    return Report(survey(_network(network, batch_size), images, out, value_range=value_range, **given).page)

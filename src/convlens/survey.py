@@ -12,6 +12,7 @@ import numpy as np
 
 from convlens import page
 from convlens.errors import reason
+from convlens.images import ValueRange
 from convlens.network.base import Network
 from convlens.network.budget import chunks, images_at_once
 from convlens.network.feed import Samples, read_samples
@@ -113,7 +114,7 @@ class Survey:
             place = self.run.web_picture(
                 f"photos/{safe_name(photo.name)}.webp", photo_picture(photo.pixels), exact=False, view="photo"
             )
-            listed.append({"name": photo.name, "size": photo.size, "note": photo.note, "picture": place})
+            listed.append({"name": photo.name, "size": photo.size, "note": photo.remark, "picture": place})
         self.run.note("photos", listed)
 
     def _activations(self, name: str) -> None:
@@ -190,6 +191,7 @@ def survey(
     batch_size: int | None = None,
     top: int = 3,
     size: int | None = None,
+    value_range: ValueRange = None,
     stage: Stage | None = None,
 ) -> Written:
     """Writes activations, filter patterns and heatmaps of a network, and a page that shows them.
@@ -207,12 +209,13 @@ def survey(
         batch_size: images or filters at once.
         top: heatmaps for so many of the likeliest classes.
         size: of the patterns in pixels, as `filter_patterns` takes it.
+        value_range: as `convlens.activations` takes it.
         stage: gets the name of a stage as it begins, and gives the progress function for it.
 
     Raises:
         OutputError, ImageError, ModelError.
     """
-    given = (command, seed, batch_size, top, size, stage or (lambda name: None))
+    given = (command, seed, batch_size, top, size, value_range, stage or (lambda name: None))
     if not single_file:
         run = _run(network, images, Path(out), overwrite, *given)
         manifest = run.manifest()
@@ -239,10 +242,11 @@ def _run(
     batch_size: int | None,
     top: int,
     size: int | None,
+    value_range: ValueRange,
     begin: Stage,
 ) -> Run:
     with Run(out, command, overwrite) as run:
-        samples = read_samples(network, images)
+        samples = read_samples(network, images, value_range)
         run.note("provenance", provenance(network, samples.preprocessing, samples.notes, seed=seed))
         run.note("network", facts(network, samples.preprocessing))
         status = "interrupted"

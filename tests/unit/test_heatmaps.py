@@ -31,7 +31,7 @@ def network(dense: np.ndarray, bias: np.ndarray, activation: str | None = None, 
 
 
 def explain(model: Any, *arguments: Any, **options: Any) -> Any:
-    return convlens.heatmap(model, IMAGE[0] * 255, *arguments, **options)
+    return convlens.heatmap(model, IMAGE[0] * 255, *arguments, value_range=(0, 255), **options)
 
 
 def test_a_saturated_softmax_has_a_logit_but_no_gradient() -> None:

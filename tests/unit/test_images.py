@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convlens import images
 from convlens.errors import ImageError
-from convlens.images import Photo, fit, read_image, read_images
+from convlens.images import Photo, files, fit, read_image, read_images, settled
 
 RED, WHITE, GREEN, BLUE = (255, 0, 0), (255, 255, 255), (0, 255, 0), (0, 0, 255)
 
@@ -71,6 +70,7 @@ def test_transparency_lies_on_white(tmp_path: Path) -> None:
     Image.fromarray(half).save(tmp_path / "half.png")
     for source in (tmp_path / "half.png", Image.fromarray(half), half, half / 255):
         assert np.abs(read_image(source).pixels[0].astype(int) - expected).max() <= 1
+        assert read_image(source).shown is None
     indexed = Image.new("P", (2, 1))
     indexed.putpalette([*RED, *BLUE])
     indexed.putpixel((1, 0), 1)
@@ -78,47 +78,46 @@ def test_transparency_lies_on_white(tmp_path: Path) -> None:
     assert [tuple(p) for p in read_image(tmp_path / "indexed.png").pixels[0].tolist()] == [WHITE, BLUE]
 
 
-@pytest.mark.parametrize("top", [65535, 200])
-def test_16_bit_grey_keeps_its_brightness(tmp_path: Path, top: int) -> None:
-    values = np.linspace(0, top, 60).astype("uint16").reshape(6, 10)
-    Image.fromarray(values).save(tmp_path / "deep.png")
-    found = read_image(tmp_path / "deep.png").pixels
-    np.testing.assert_array_equal(found, np.rint(values / 257).astype("uint8")[..., None].repeat(3, -1))
-
-
-def test_arrays_of_every_layout_and_scale() -> None:
+def test_arrays_of_every_layout_and_type() -> None:
     rgb = noise(5, 7, 3)
     np.testing.assert_array_equal(read_image(rgb).pixels, rgb)
     np.testing.assert_array_equal(read_image(rgb.transpose(2, 0, 1)).pixels, rgb)
     np.testing.assert_array_equal(read_image(rgb / 255).pixels, rgb)
-    np.testing.assert_array_equal(read_image(rgb.astype("float64")).pixels, rgb)
-    np.testing.assert_array_equal(read_image(rgb.astype("int64")).pixels, rgb)
-    np.testing.assert_array_equal(read_image(rgb.astype("uint16") * 257).pixels, rgb)
+    np.testing.assert_array_equal(read_image(rgb.astype("float64"), (0, 255)).pixels, rgb)
+    np.testing.assert_array_equal(read_image(rgb.astype("int64"), (0, 255)).pixels, rgb)
+    np.testing.assert_array_equal(read_image(rgb.astype("uint16") * 257, (0, 65535)).pixels, rgb)
     np.testing.assert_array_equal(read_image(rgb > 127).pixels, np.where(rgb > 127, 255, 0))
     for grey in (rgb[..., 0], rgb[..., :1], rgb[None, ..., 0]):
         np.testing.assert_array_equal(read_image(grey).pixels, rgb[..., :1].repeat(3, -1))
 
 
 def test_broken_numbers_do_not_stop_an_array_from_being_shown() -> None:
-    assert read_image(np.full((2, 2, 3), np.nan)).pixels.max() == 0
-    given = np.array([[0.0, 0.5, np.nan, np.inf]])
-    assert read_image(given).pixels[0, :, 0].tolist() == [0, 128, 0, 255]
+    blank = read_image(np.full((2, 2, 3), np.nan))
+    assert np.ptp(blank.pixels) == 0
+    assert blank.shown == "shown as grey: no value is a finite number"
+    assert read_image(np.array([[0.0, 0.5, np.nan, np.inf]])).pixels[0, :, 0].tolist() == [0, 128, 0, 255]
+    assert read_image(np.array([[-1.0, 1.0, np.nan, np.inf, -np.inf]])).pixels[0, :, 0].tolist() == [0, 255, 0, 255, 0]
 
 
 def test_data_of_many_channels_is_kept_and_shown_in_false_colours() -> None:
     data = np.random.default_rng(0).normal(size=(6, 5, 7)).astype("float32")
     photo = read_image(data)
     np.testing.assert_array_equal(fit(photo, None, None, 7), data)
-    low, high = data[..., :3].min(), data[..., :3].max()
-    assert np.abs(photo.pixels - (data[..., :3] - low) / (high - low) * 255).max() <= 1
-    np.testing.assert_array_equal(read_image(np.full((2, 2, 5), 3.0)).pixels, np.zeros((2, 2, 3)))
+    low, high = np.percentile(data[..., :3], [0.5, 99.5])
+    assert np.abs(photo.pixels - np.clip((data[..., :3] - low) / (high - low) * 255, 0, 255)).max() <= 0.51
+    assert photo.shown == f"channels 0 to 2 of 7 shown from {low:.4g} to {high:.4g}"
+    assert read_image(np.full((2, 2, 5), 3.0)).shown == "channels 0 to 2 of 5 shown as grey: every value is 3"
 
 
 def test_four_channels_are_data_for_a_network_that_takes_four() -> None:
-    for data in (noise(6, 5, 4), noise(6, 5, 4).astype("float32")):
-        photo = read_image(data)
-        np.testing.assert_array_equal(fit(photo, 6, 5, 4), data)
-        np.testing.assert_array_equal(fit(photo, 6, 5, 3), photo.pixels)
+    data = noise(6, 5, 4)
+    share = data[..., 3:] / 255
+    on_white = data[..., :3] * share + 255 * (1 - share)
+    for given in (data, data / np.float32(255)):
+        (photo,), _ = settled([read_image(given)], None)
+        np.testing.assert_allclose(fit(photo, 6, 5, 4), data, rtol=1e-6)
+        np.testing.assert_allclose(fit(photo, 6, 5, 3), on_white, atol=1e-4)
+        assert np.abs(photo.pixels - on_white).max() <= 0.51
 
 
 def slow_bilinear(row: np.ndarray, count: int) -> np.ndarray:
@@ -147,8 +146,11 @@ def test_fit_is_bilinear(count: int) -> None:
 def test_fit_changes_between_colour_and_grey() -> None:
     colours = noise(4, 5, 3)
     grey = colours @ np.array([0.299, 0.587, 0.114])  # ITU-R 601-2
-    for source in (colours, colours.astype("float32")):
-        assert np.abs(fit(read_image(source), None, None, 1)[..., 0] - grey).max() <= 1
+    assert np.abs(fit(read_image(colours), None, None, 1)[..., 0] - grey).max() <= 1
+    np.testing.assert_allclose(fit(read_image(colours * 1.0, (0, 255)), None, None, 1)[..., 0], grey, rtol=1e-6)
+    values = read_image(colours * -1.0)  # a grey of what are no colours means nothing
+    with pytest.raises(ImageError, match="no pixels in 3 channels, the network takes 1"):
+        fit(values, None, None, 1)
     single = noise(4, 5).astype("float32") / 3
     np.testing.assert_allclose(fit(read_image(single), 4, 5, 3), single[..., None].repeat(3, -1), rtol=1e-6)
 
@@ -156,7 +158,7 @@ def test_fit_changes_between_colour_and_grey() -> None:
 @pytest.mark.parametrize(("shape", "channels"), [((6, 6, 7), 3), ((6, 6, 3), 7), ((6, 6), 2), ((6, 6, 4), 5)])
 def test_fit_says_which_channels_are_wrong(shape: tuple[int, ...], channels: int) -> None:
     with pytest.raises(ImageError) as caught:
-        fit(read_image(noise(*shape).astype("float32")), 4, 4, channels)
+        fit(read_image(noise(*shape), (0, 255)), 4, 4, channels)
     assert f"takes {channels}" in str(caught.value)
     assert f"has {shape[2] if len(shape) == 3 else 1} channels" in str(caught.value)
 
@@ -200,11 +202,23 @@ def test_a_damaged_pillow_image_is_refused_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", [None, object(), {"a": 1}, np.zeros((0, 3, 3)), np.zeros(3), np.zeros((1, 2, 3, 4, 5))]
+    "source",
+    [
+        *(None, object(), {"a": 1}, np.zeros((0, 3, 3)), np.zeros(3), np.zeros((1, 2, 3, 4, 5))),
+        *(
+            [[1, 2], [3, 4]],
+            ((0.5,),),
+            np.zeros((4, 4), complex),
+            np.array([["a", "b"]]),
+            np.zeros((4, 4), "datetime64[s]"),
+        ),
+    ],
 )
 def test_what_is_no_image_is_refused(source: object) -> None:
     with pytest.raises(ImageError, match="expected"):
         read_image(source)
+    with pytest.raises(ImageError, match="expected"):
+        read_images([source])
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
@@ -217,18 +231,18 @@ def test_a_locked_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "I;16", "RGBA", "LA", "CMYK", "F"])
 def test_large_images_are_reduced_to_block_means(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    monkeypatch.setattr(images, "LARGEST", 1000)
+    monkeypatch.setattr(files, "LARGEST", 1000)
     image = Image.fromarray(np.where(np.indices((90, 120)).sum(0) % 2, 255, 0).astype("uint8"))
     image = Image.fromarray(np.asarray(image).astype("uint16") * 257) if mode == "I;16" else image.convert(mode)
     image.save(tmp_path / "large.tif" if mode not in ("P", "1") else tmp_path / "large.png")
-    photo = read_image(next(tmp_path.iterdir()))
+    photo = read_image(next(tmp_path.iterdir()), (0, 255) if mode == "F" else None)
     assert photo.size == (23, 30) or photo.size == (22, 30)  # by 4, and 90 is no multiple of it
     assert photo.note == f"reduced from 120x90 to {photo.size[1]}x{photo.size[0]} pixels"
     assert np.abs(photo.pixels[:22].astype(int) - 127.5).max() <= 2
 
 
 def test_large_jpegs_are_bounded_and_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "LARGEST", 3000)
+    monkeypatch.setattr(files, "LARGEST", 3000)
     tags = Image.Exif()
     tags[0x0112] = 6  # the camera was turned: what is stored at the left is the top
     quarters().resize((240, 160), Image.Resampling.NEAREST).save(tmp_path / "a.jpg", exif=tags, quality=95)
@@ -244,7 +258,7 @@ def test_enormous_images_are_refused_without_decoding(tmp_path: Path, monkeypatc
     limit = Image.MAX_IMAGE_PIXELS
     quarters().save(tmp_path / "a.png")
     quarters().save(tmp_path / "a.jpg")
-    monkeypatch.setattr(images, "REFUSED", 90)
+    monkeypatch.setattr(files, "REFUSED", 90)
     with pytest.raises(ImageError, match="12x8 pixels"):
         read_image(tmp_path / "a.png")
     assert read_image(tmp_path / "a.jpg").size == (8, 12)
@@ -260,6 +274,15 @@ def test_pillows_own_limit_does_not_leak(tmp_path: Path, monkeypatch: pytest.Mon
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
+def test_a_tensor_or_an_array_of_images_is_a_list_of_them() -> None:
+    for given in (noise(2, 4, 5, 3), noise(2, 4, 5, 3) / 255):
+        found = read_images(given)
+        assert [photo.name for photo in found] == ["image", "image-2"]
+        np.testing.assert_array_equal([photo.pixels for photo in found], noise(2, 4, 5, 3))
+    first = noise(2, 4, 5, 3).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal([photo.pixels for photo in read_images(first)], noise(2, 4, 5, 3))
+
+
 def test_folders_are_searched_and_names_kept_apart(tmp_path: Path) -> None:
     for name in ("b.png", "a.jpg", "C.PNG"):
         quarters().save(tmp_path / name)
@@ -269,7 +292,6 @@ def test_folders_are_searched_and_names_kept_apart(tmp_path: Path) -> None:
     names = [photo.name for photo in read_images(same)]
     assert len({name.lower() for name in names}) == 4
     assert names[:2] == ["a", "a-2"]
-    assert [photo.name for photo in read_images(noise(2, 4, 5, 3))] == ["image", "image-2"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="holds no images"):
         read_images([tmp_path / "empty"])

@@ -58,6 +58,11 @@ common, writing = partial(_with, COMMON), partial(_with, WRITING)
 model_argument = click.argument("model")
 images_argument = click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
 
+range_option = click.option(
+    "--value-range",
+    metavar="LOW,HIGH",
+    help="Black and white in arrays and files of more than 8 bits; or network: they are as the network takes them.",
+)
 single_file_option = click.option(
     "--single-file", is_flag=True, help="Write one HTML file with everything in it; --out names it."
 )
@@ -68,7 +73,9 @@ single_file_option = click.option(
 def convlens() -> None:
     """See what a convolutional network has learned.
 
-    MODEL is a file, keras:NAME, torchvision:NAME, timm:NAME, module:function, or "bundled".
+    MODEL is a file, keras:NAME, torchvision:NAME, timm:NAME, module:function, or "bundled". IMAGE is a file or a
+    folder of files; for a model with several inputs, FILE,FILE in their order or NAME=FILE,NAME=FILE, with .npy
+    arrays for inputs that take no image.
     """
 
 
@@ -85,6 +92,7 @@ def layers(**options: Any) -> None:
 @convlens.command()
 @model_argument
 @images_argument
+@range_option
 @click.option(
     "--layers",
     "-l",
@@ -139,6 +147,7 @@ def filters(**options: Any) -> None:
 @convlens.command()
 @model_argument
 @images_argument
+@range_option
 @click.option(
     "--target",
     "-t",
@@ -168,6 +177,7 @@ def heatmap(**options: Any) -> None:
 @convlens.command()
 @model_argument
 @click.argument("images", nargs=-1, type=PATH, metavar="IMAGE...")
+@range_option
 @single_file_option
 @writing
 @common

@@ -11,6 +11,7 @@ import convlens
 from convlens import page
 from convlens.cli.output import note, print_json, stages, table, written
 from convlens.cli.quiet import hushed
+from convlens.cli.samples import samples, value_range
 from convlens.cli.shapes import parse_shapes
 from convlens.cli.timings import lap
 from convlens.errors import ConvlensError, OptionError
@@ -121,8 +122,9 @@ def run_activations(model: str, images: Sequence[str], as_json: bool, **options:
     with Run(out, "activations", options["overwrite"]) as run, stages() as begin:
         found = convlens.activations(
             network,
-            list(images),
+            samples(network, images),
             list(options["layers"]) or None,
+            value_range=value_range(options["value_range"]),
             batch_size=options["batch_size"],
             progress=begin("activations"),
         )
@@ -212,8 +214,9 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
     with Run(out, "heatmap", options["overwrite"]) as run, stages() as begin:
         found = convlens.heatmap(
             network,
-            list(images),
+            samples(network, images),
             list(options["target"]) or None,
+            value_range=value_range(options["value_range"]),
             progress=begin("heatmaps"),
             **{
                 name: options[name] for name in ("layer", "method", "score", "top", "output", "batch_size", "precision")
@@ -253,7 +256,7 @@ def run_report(model: str, images: Sequence[str], as_json: bool, single_file: bo
     if not images:
         return _rebuild(Path(model), as_json, single_file, options)
     network = _load(model, options)
-    _report(network, list(images), "report", as_json, single_file, options)
+    _report(network, samples(network, images), "report", as_json, single_file, options)
 
 
 def run_demo(as_json: bool, single_file: bool, **options: Any) -> None:
@@ -271,6 +274,7 @@ def _report(
     out = Path(options["out"] or f"convlens-{command}{'.html' if single_file else ''}")
     with stages() as begin:
         shared = {name: options[name] for name in ("overwrite", "seed", "batch_size")}
+        shared["value_range"] = value_range(options.get("value_range"))
         made = survey(network, images, out, command=command, single_file=single_file, stage=begin, **shared)
     note([*made.notes, *(f"missing on the page: {one['what']}: {one['why']}" for one in made.failures)])
     if as_json:

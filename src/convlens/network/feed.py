@@ -6,11 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from convlens.errors import ImageError
-from convlens.images import Photo, fit, read_image, read_images
+from convlens.images import (
+    PIXELS,
+    Photo,
+    ValueRange,
+    checked_range,
+    fit,
+    range_notes,
+    read_images,
+    remarks,
+    settled,
+)
 from convlens.network.base import Network
+from convlens.network.columns import inputs_apart, values_for
 from convlens.network.head import predictions
-from convlens.network.preprocessing import MODES, Preprocessing, preprocessing
+from convlens.network.preprocessing import AS_GIVEN, MODES, Preprocessing, preprocessing
 
 LONGEST = 1024  # pixels, for networks that take any size
 
@@ -38,58 +48,59 @@ class Samples:
         return replace(self, photos=self.photos[chosen], arrays=tuple(array[chosen] for array in self.arrays))
 
 
-def read_samples(network: Network, images: Any) -> Samples:
+def read_samples(network: Network, images: Any, value_range: ValueRange = None) -> Samples:
     """The user's images for a network, which is not changed by it.
 
     Args:
         images: one image or a list of them (paths, Pillow images, arrays). For a network with several inputs, a
-            sample is a tuple with an entry an input: images, and arrays for inputs that take none.
+            sample is a tuple with an entry an input, or a dict by their names: images, and arrays for inputs that
+            take none.
+        value_range: (low, high), the values of black and white in arrays and in files of more than 8 bits, or
+            "network" where they are as the network takes them.
 
     Raises:
         ImageError: an image cannot be read or does not fit the network, or a sample lacks an input.
+        OptionError: the value range is none.
     """
-    if len(network.inputs) == 1:
-        photos = read_images(images)
-        if not photos:
-            raise ImageError("no images given; expected at least one")
-        fitted_images = fitted(network, photos)
-        chosen, notes = known_preprocessing(network, fitted_images)
-        return Samples(tuple(photos), (chosen(fitted_images),), chosen, notes)
-    return _read_several(network, images if isinstance(images, list) else [images])
-
-
-def _read_several(network: Network, samples: list[Any]) -> Samples:
-    """Samples of a network with several inputs."""
-    expected = ", ".join(spec.name for spec in network.inputs)
-    for sample in samples:
-        if not isinstance(sample, tuple) or len(sample) != len(network.inputs):
-            raise ImageError(
-                f"{network.source} takes {len(network.inputs)} inputs ({expected}); give a tuple of them a sample"
-            )
-    columns = list(zip(*samples, strict=True))
-    shown = tuple(read_image(image) for image in columns[network.image_input])
-    chosen, notes = known_preprocessing(network)
-    arrays = []
-    for number, (spec, column) in enumerate(zip(network.inputs, columns, strict=True)):
+    value_range = checked_range(value_range)
+    changes = network.preprocessing.changes_pixels if network.preprocessing else None
+    photos: dict[int, list[Photo]] = {}
+    arrays, notes = [], []
+    for number, (spec, column) in enumerate(zip(network.inputs, inputs_apart(network, images), strict=True)):
         if spec.is_image:
-            photos = shown if number == network.image_input else [read_image(image) for image in column]
-            arrays.append(chosen(fitted(network, photos, number)))
+            photos[number], said = settled(read_images(column, value_range), changes)
+            notes += [f"input {spec.name}: {note}" if len(network.inputs) > 1 else note for note in said]
+            arrays.append(fitted(network, photos[number], number))
         else:
-            arrays.append(_values(column, spec.shape, spec.name))
-    return Samples(shown, tuple(arrays), chosen, notes)
+            arrays.append(values_for(spec, column))
+    notes += range_notes([photo for column in photos.values() for photo in column], value_range)
+    shown = photos[network.image_input]
+    pixels = {number: np.array([photo.unit == PIXELS for photo in column]) for number, column in photos.items()}
+    chosen, said = AS_GIVEN, ()
+    if any(some.any() for some in pixels.values()):
+        to_guess_by = arrays[0][pixels[0]] if len(arrays) == 1 else None
+        chosen, said = known_preprocessing(network, to_guess_by)
+    ready = tuple(_preprocessed(one, pixels.get(number), chosen) for number, one in enumerate(arrays))
+    return Samples(tuple(shown), ready, chosen, (*said, *notes, *remarks(shown)))
 
 
-def _values(column: Sequence[Any], shape: tuple, name: str) -> np.ndarray:
-    values = np.stack([np.asarray(value, "float32") for value in column])
-    if len(shape) != values.ndim - 1 or any(
-        side not in (None, got) for side, got in zip(shape, values.shape[1:], strict=True)
-    ):
-        raise ImageError(f"input {name}: expected an array of shape {shape}, received {values.shape[1:]}")
-    return values
+def _preprocessed(array: np.ndarray, pixels: np.ndarray | None, chosen: Preprocessing) -> np.ndarray:
+    """An input as the network takes it: what are pixels goes through the preprocessing, the rest is so already.
+
+    Args:
+        pixels: for each of the images, whether it is in pixels; None where they are no images.
+    """
+    if pixels is None or not pixels.any():
+        return array
+    if pixels.all():
+        return chosen(array)
+    changed = array.copy()
+    changed[pixels] = chosen(array[pixels])
+    return changed
 
 
 def fitted(network: Network, photos: Sequence[Photo], number: int | None = None) -> np.ndarray:
-    """Photos at the size and channels of an input, 0-255, float32 (batch, height, width, channels)."""
+    """Photos at the size and channels of an input, in their own units, float32 (batch, height, width, channels)."""
     height, width, channels = network.inputs[network.image_input if number is None else number].shape
     if height is None or width is None:
         tall, wide = network.input_size or _common_size(photos)

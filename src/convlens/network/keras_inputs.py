@@ -14,21 +14,30 @@ def has_graph(model: Any) -> bool:
         return False
 
 
+def built_shapes(model: Any) -> Any:
+    """What a model without a graph was built for: a shape with the batch, a list or a dict of them; None if unknown."""
+    config = (model.get_build_config() if model.built else None) or {}
+    shapes = config.get("input_shape")
+    return shapes or list((config.get("shapes_dict") or {}).values()) or None
+
+
 def own_specs(model: Any, source: str, channels_first: bool) -> tuple[InputSpec, ...]:
     """Inputs as the model knows them: from its graph, or from when it was built."""
     if has_graph(model):
-        named = [(tensor.name, tuple(tensor.shape[1:])) for tensor in model.inputs]
+        structure = getattr(model, "input", None)  # some Sequential models have none
+        keys = {id(tensor): key for key, tensor in structure.items()} if isinstance(structure, dict) else {}
+        named = [(keys.get(id(tensor), tensor.name), tuple(tensor.shape[1:])) for tensor in model.inputs]
     else:
-        config = (model.get_build_config() if model.built else None) or {}
-        shapes = config.get("input_shape") or config.get("shapes_dict")
+        shapes = built_shapes(model)
         if not shapes:
             raise ModelError(
                 f"{source} was never built, so its input is unknown; give input_shape=(height, width, channels)"
                 " or call the model once on an image"
             )
-        shapes = list(shapes.values()) if isinstance(shapes, dict) else shapes
-        shapes = shapes if isinstance(shapes[0], list | tuple) else [shapes]
-        named = [(f"input_{number}", tuple(sides)[1:]) for number, sides in enumerate(shapes)]
+        if not isinstance(shapes, dict):
+            shapes = shapes if isinstance(shapes[0], list | tuple) else [shapes]
+            shapes = {f"input_{number}": sides for number, sides in enumerate(shapes)}
+        named = [(name, tuple(sides)[1:]) for name, sides in shapes.items()]
     last = [(name, (*sides[1:], sides[0]) if channels_first and len(sides) == 3 else sides) for name, sides in named]
     return tuple(InputSpec(name, sides) for name, sides in last)
 

@@ -12,8 +12,8 @@ from convlens import backend
 from convlens.backend.keras_layers import convolved, is_plain_convolution, seeds_kept
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
-from convlens.network.keras_inputs import has_graph, own_specs, with_planes
-from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path, given_specs
+from convlens.network.keras_inputs import built_shapes, has_graph, own_specs, with_planes
+from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path, named_specs
 
 PROBE = 224  # pixels, for models that take any size
 ELEMENTWISE = (
@@ -99,7 +99,9 @@ class KerasNetwork(Network):
         self._by_path: dict[str, Any] = {}
         self._collect(model, "")
         self._first = any(getattr(layer, "data_format", None) == "channels_first" for layer in self._by_path.values())
-        specs = given_specs(input_shape) if input_shape else own_specs(model, source, self._first)
+        specs = named_specs(input_shape) if input_shape else own_specs(model, source, self._first)
+        by_name = input_shape if input_shape or has_graph(model) else built_shapes(model)
+        self._by_name = isinstance(by_name, dict)  # whether a model without a graph takes a dict
         convolves = any(self.describe(path)[1] == CONVOLUTION for path in self._by_path)
         self._specs, self._planes = with_planes(specs, convolves)
         if not model.built:  # its weights must not be made inside a trace
@@ -172,6 +174,10 @@ class KerasNetwork(Network):
                     stack.enter_context(_any_size(layer))
             structure = getattr(self.model, "input", None) if has_graph(self.model) else None
             if structure is None:
+                if self._by_name:
+                    return self.model(
+                        {spec.name: one for spec, one in zip(self._specs, inputs, strict=True)}, training=False
+                    )
                 structure = list(inputs) if len(inputs) > 1 else inputs[0]
             return self.model(keras.tree.pack_sequence_as(structure, list(inputs)), training=False)
 

@@ -51,6 +51,20 @@ def given_specs(shape: Any) -> tuple[InputSpec, ...]:
     return tuple(InputSpec(f"input_{number}", tuple(sides)) for number, sides in enumerate(shapes))
 
 
+def named_specs(shape: Any, names: Sequence[str] = ()) -> tuple[InputSpec, ...]:
+    """Inputs from the user's shapes as `given_specs` takes them, or from a dict of them by name.
+
+    Args:
+        names: of several inputs that came without.
+    """
+    if isinstance(shape, dict):
+        names, shape = list(shape), list(shape.values())
+    specs = given_specs(shape)
+    if len(specs) > len(names) or len(specs) == 1 != len(names):
+        return specs
+    return tuple(InputSpec(name, spec.shape) for name, spec in zip(names, specs, strict=False))
+
+
 @dataclass(frozen=True)
 class LayerInfo:
     """One layer that can be looked at.

@@ -79,6 +79,11 @@ class Preprocessing:
         meaning = f" ({RANGES[self.name]})" if self.name in RANGES else ""
         return f"{self.name}{meaning}, {self.source}"
 
+    @property
+    def changes_pixels(self) -> bool:
+        """Whether pixels of 0-255 come out as anything else."""
+        return self.function is not MODES["none"]
+
     def affine(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
         """The matrix and the offset with which one pixel is transformed: matrix @ pixel + offset.
 
@@ -103,6 +108,9 @@ class Preprocessing:
                 ' taken back to colours; give preprocess="none" or another of ' + ", ".join(MODES)
             )
         return matrix.astype("float32"), offset.astype("float32")
+
+
+AS_GIVEN = Preprocessing("no preprocessing", "as the values given are no pixels", MODES["none"])
 
 
 def preprocessing(value: "str | Callable | Preprocessing", source: str, guessed: bool = False) -> Preprocessing:

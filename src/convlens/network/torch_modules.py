@@ -1,5 +1,6 @@
 """PyTorch modules as they come: wrapped, compiled, quantized, random."""
 
+import inspect
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -13,6 +14,15 @@ from convlens.errors import ModelError
 
 WRAPPERS = (nn.DataParallel, DistributedDataParallel, AveragedModel)
 COMPILED = "_orig_mod"  # where torch.compile keeps the module that it wraps
+
+
+def argument_names(module: nn.Module) -> list[str]:
+    """The names of the arguments that a module takes one after the other."""
+    try:
+        arguments = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):  # of compiled code
+        return []
+    return [one.name for one in arguments if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
 
 def unwrapped(model: Any) -> Any:

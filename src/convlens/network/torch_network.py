@@ -13,11 +13,12 @@ from convlens.backend.torch import seeded
 from convlens.errors import ModelError
 from convlens.network.base import Network, OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
-from convlens.network.layers import CONVOLUTION, OTHER, POOLING, Calls, InputSpec, base_path, given_specs
+from convlens.network.layers import CONVOLUTION, OTHER, POOLING, Calls, InputSpec, base_path, named_specs
 from convlens.network.tokens import FIRST, LAST, Layout, Sides, Tokens, find_layouts, spread
 from convlens.network.torch_inputs import BATCH, SIDES, Trials, find_channels, find_sides, miscounted
 from convlens.network.torch_modules import (
     alike,
+    argument_names,
     check_can_be_looked_into,
     laid_out,
     modules_by_path,
@@ -39,6 +40,7 @@ class TorchNetwork(Network):
         self._module = unwrapped(model)
         check_can_be_looked_into(self._module, source)
         self._by_path = modules_by_path(self._module)
+        self._by_name = isinstance(input_shape, dict)
         self._running: Sides = (1, 1)
         self._layouts: dict[str, Layout] = {}
         self._sides: Sides = self.input_size or (SIDES[0], SIDES[0])
@@ -48,7 +50,7 @@ class TorchNetwork(Network):
             channels = find_channels(self._on_zeros, self._module, self._sides, source)
             self._specs = (InputSpec("input", (None, None, channels)),)
         else:
-            self._specs = given_specs(input_shape)
+            self._specs = named_specs(input_shape, argument_names(self._module))
         if any(spec.is_image and None in spec.shape for spec in self._specs):
             self._find_sides(told=input_shape is not None)
         self._find_layouts()
@@ -236,8 +238,9 @@ class TorchNetwork(Network):
         try:
             for module in training:
                 module.training = False
+            named = zip(self._specs, inputs, strict=True) if self._by_name else ()
             with uncompiled(self._module):
-                return self._module(*inputs)
+                return self._module(*(() if named else inputs), **{spec.name: tensor for spec, tensor in named})
         finally:
             for module in training:
                 module.training = True

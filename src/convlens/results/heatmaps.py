@@ -104,7 +104,8 @@ class Heatmap:
         score = "value" if self.direction else self.score
         caption = f"{self.photos[index].name}: {self.method} of the {score} at {self.layer}"
         caption += "" if status == "ok" else f"; nothing to see: {status}"
-        pixels = self.photos[index].pixels
+        pixels, shown = self.photos[index].pixels, self.photos[index].shown
+        caption += f"; photo {shown}" if shown else ""
         return panel(pixels, self.values[index], self.title(index), caption, status, strength, colormap)
 
     def write(self, run: Run, strength: float = 0.4, colormap: str = "inferno") -> None:
