@@ -74,6 +74,7 @@ class Survey:
     seconds: dict[str, float] = field(default_factory=dict)
     errors: list[Exception] = field(default_factory=list)
     patterns: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def look(self) -> None:
         """Everything, one stage after the other; a stage that fails is noted, and the others go on.
@@ -134,6 +135,7 @@ class Survey:
         for layer in heatmap_layers(self.network, self.samples.arrays):
             shared = {"top": top, "layer": layer, "batch_size": self.batch_size}
             made = heatmaps(self.network, self.samples, progress=self.begin(f"{name} at {layer}"), **shared)
+            self.notes = [note for note in made[0].notes if note not in (*self.network.notes, *self.samples.notes)]
             for heatmap in made:
                 pictures = [heatmap.write_layers(self.run, index) for index in range(len(self.samples))]
                 for index, entry in enumerate(pictures):
@@ -249,12 +251,12 @@ def _run(
         samples = read_samples(network, images)
         run.note("provenance", provenance(network, samples.preprocessing, samples.notes, seed=seed))
         run.note("network", facts(network, samples.preprocessing))
-        status = "interrupted"
+        made, status = Survey(network, samples, run, begin, seed, batch_size, top, size), "interrupted"
         try:
-            Survey(network, samples, run, begin, seed, batch_size, top, size).look()
+            made.look()
             status = "complete"
         finally:
-            run.note("notes", [*network.notes, *samples.notes])
+            run.note("notes", [*network.notes, *samples.notes, *made.notes])
             run.write_text(page.PAGE, page.html({**run.manifest(), "status": status}))
     return run
 

@@ -21,6 +21,7 @@ from convlens.techniques.patterns.selection import parse_filters
 
 if TYPE_CHECKING:
     from convlens.network.base import Network
+    from convlens.results.heatmaps import Heatmap
 
 IN_HAND = 64  # filters between two times that patterns are kept
 Progress = Callable[[int, int], None]
@@ -49,16 +50,21 @@ def _start_framework(model: str) -> None:
 
 
 def run_layers(model: str, as_json: bool, **options: Any) -> None:
+    from convlens.network.guess import known_preprocessing
+
     network = _load(model, options)
     layers = [layer_json(layer) for layer in network.layers]
-    note(network.notes)
+    preprocessing, notes = known_preprocessing(network)
+    notes = [*network.notes, *notes]
+    note(notes)
     found = {
         "model": network.source,
         "framework": network.framework,
-        "preprocessing": str(network.preprocessing) if network.preprocessing else None,
+        "preprocessing": str(preprocessing),
+        "preprocessing_guess": preprocessing.guess.to_json() if preprocessing.guess else None,
         "labels": network.labels.source if network.labels else None,
         "inputs": [{"name": spec.name, "shape": list(spec.shape)} for spec in network.inputs],
-        "notes": network.notes,
+        "notes": notes,
     }
     if as_json:
         return print_json({"layers": layers, **found})
@@ -81,7 +87,7 @@ def run_layers(model: str, as_json: bool, **options: Any) -> None:
         ["what", "found"],
         [
             ["input", shapes],
-            ["preprocessing", found["preprocessing"] or "unknown: guessed on the first images, or give --preprocess"],
+            ["preprocessing", found["preprocessing"]],
             ["class names", found["labels"] or "unknown: give --labels"],
             ["score", str(network.head())],
         ],
@@ -203,9 +209,7 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
         shared["status"] = [status for one in maps for status in one.status]
         written_files = [str(path) for path in run.files]
         return print_json({**shared, "heatmaps": listed, "notes": maps[0].notes, "files": written_files})
-    for index, photo in enumerate(maps[0].photos):
-        predictions = [[str(one.index), one.name or "", f"{one.score:.4f}"] for one in maps[0].predictions[index]]
-        table(f"{photo.name}: predictions", ["class", "name", "probability"], predictions, right=(0, 2))
+    _predictions(maps[0])
     rows = [
         [photo.name, str(target), one.names[index] or "", one.layer, one.status[index]]
         for one in maps
@@ -213,6 +217,19 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
     ]
     table("heatmaps", ["image", "class", "name", "layer", "status"], rows, right=(1,))
     written(run.files, out)
+
+
+def _predictions(heatmap: "Heatmap") -> None:
+    """A table an image; where the preprocessing is in doubt, with what both of the likeliest give."""
+    guessed = heatmap.provenance["preprocessing_guess"]
+    for index, photo in enumerate(heatmap.photos):
+        both = [("", heatmap.predictions[index])]
+        if heatmap.rival_predictions:
+            both = [(f" with {guessed['mode']}", both[0][1])]
+            both.append((f" with {guessed['rival']}", heatmap.rival_predictions[index]))
+        for words, shown in both:
+            rows = [[str(one.index), one.name or "", f"{one.score:.4f}"] for one in shown]
+            table(f"{photo.name}: predictions{words}", ["class", "name", "probability"], rows, right=(0, 2))
 
 
 def run_report(model: str, images: Sequence[str], as_json: bool, single_file: bool, **options: Any) -> None:

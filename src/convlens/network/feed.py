@@ -9,8 +9,8 @@ import numpy as np
 from convlens.errors import ImageError
 from convlens.images import Photo, fit, read_image, read_images
 from convlens.network.base import Network
-from convlens.network.head import predictions
-from convlens.network.preprocessing import MODES, Preprocessing, preprocessing
+from convlens.network.guess import known_preprocessing
+from convlens.network.preprocessing import Preprocessing, preprocessing
 
 LONGEST = 1024  # pixels, for networks that take any size
 
@@ -24,18 +24,21 @@ class Samples:
         arrays: one an input of the network, float32 (samples, height, width, channels) where it takes images.
         preprocessing: what the images went through, which may be guessed.
         notes: what was done to them that the user should know, a line each.
+        rival: the same images with the preprocessing that is the next likely, where the guess is not sure.
     """
 
     photos: tuple[Photo, ...]
     arrays: tuple[np.ndarray, ...]
     preprocessing: Preprocessing
     notes: tuple[str, ...] = ()
+    rival: "Samples | None" = None
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, chosen: slice) -> "Samples":
-        return replace(self, photos=self.photos[chosen], arrays=tuple(array[chosen] for array in self.arrays))
+        arrays = tuple(array[chosen] for array in self.arrays)
+        return replace(self, photos=self.photos[chosen], arrays=arrays, rival=self.rival and self.rival[chosen])
 
 
 def read_samples(network: Network, images: Any) -> Samples:
@@ -52,9 +55,13 @@ def read_samples(network: Network, images: Any) -> Samples:
         photos = read_images(images)
         if not photos:
             raise ImageError("no images given; expected at least one")
-        fitted_images = fitted(network, photos)
-        chosen, notes = known_preprocessing(network, fitted_images)
-        return Samples(tuple(photos), (chosen(fitted_images),), chosen, notes)
+        fitted_images, shown = fitted(network, photos), tuple(photos)
+        chosen, notes = known_preprocessing(network)
+        rival = None
+        if chosen.guess and chosen.guess.rival:
+            other = preprocessing(chosen.guess.rival, f"the rival of {chosen.name}")
+            rival = Samples(shown, (other(fitted_images),), other)
+        return Samples(shown, (chosen(fitted_images),), chosen, notes, rival)
     return _read_several(network, images if isinstance(images, list) else [images])
 
 
@@ -102,43 +109,3 @@ def _common_size(photos: Sequence[Photo]) -> tuple[int, int]:
     height, width = photos[0].size
     share = min(1.0, LONGEST / max(height, width))
     return max(round(height * share), 1), max(round(width * share), 1)
-
-
-def guess(network: Network, images: np.ndarray) -> Preprocessing:
-    """The usual preprocessing with which the network's predictions on these images are surest, and not all the same."""
-    source = "the guess with the surest and most varied predictions on the images given"
-    if len(network.inputs) > 1:
-        return preprocessing("none", "nothing known", guessed=True)
-    score: dict[str, float] = {}
-    for name, mode in MODES.items():
-        if name in ("caffe", "torch") and images.shape[-1] != 3:
-            continue
-        score[name] = _informed(predictions(network, [np.ascontiguousarray(mode(images), "float32")]))
-    best = max(score, key=lambda name: score[name])
-    return preprocessing(best, source, guessed=True)
-
-
-def _informed(probabilities: np.ndarray) -> float:
-    """Entropy of the mean prediction, less twice the predictions' own: in the wrong range a network is sure of one
-    class whatever the image. Of a single image, it is only how sure the prediction is."""
-    shares = np.nan_to_num(probabilities / np.maximum(probabilities.sum(-1, keepdims=True), 1e-12))
-
-    def entropy(share: np.ndarray) -> np.ndarray:
-        return -(share * np.log(share + 1e-12)).sum(-1)
-
-    return float(entropy(shares.mean(0)) - 2 * entropy(shares).mean())
-
-
-def known_preprocessing(network: Network, images: np.ndarray | None = None) -> tuple[Preprocessing, tuple[str, ...]]:
-    """The network's preprocessing, or the likeliest where it is unknown, with a note that it is a guess.
-
-    Args:
-        images: to guess by, float32 (batch, height, width, channels), RGB 0-255.
-    """
-    if network.preprocessing is not None:
-        return network.preprocessing, ()
-    if images is None:
-        guessed, verb = preprocessing("none", "nothing known", guessed=True), "taken as"
-    else:
-        guessed, verb = guess(network, images), "guessed"
-    return guessed, (f"preprocessing is unknown; {verb} {guessed}: give preprocess= if it is another",)

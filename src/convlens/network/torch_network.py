@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from keras import tree
 from torch import nn
@@ -231,6 +232,10 @@ class TorchNetwork(Network):
         if isinstance(module, nn.Softmax | nn.LogSoftmax | nn.Softmax2d):
             return SOFTMAX
         return SIGMOID if isinstance(module, nn.Sigmoid) else None
+
+    def weights(self, path: str) -> dict[str, np.ndarray]:
+        found = self._by_path[path].state_dict()
+        return {name: value.detach().float().cpu().numpy() for name, value in found.items() if torch.is_tensor(value)}
 
     def inner_preprocessing(self) -> tuple[str, str] | None:
         return None

@@ -43,6 +43,8 @@ class Heatmap:
         photos: the images as they are shown.
         contrast: an image's likeliest other class, and how much likelier than it the target is.
         provenance: model, preprocessing, versions.
+        rival_predictions: the likeliest classes with the preprocessing that is the next likely, where it is a guess
+            that is not sure.
     """
 
     values: np.ndarray
@@ -56,6 +58,7 @@ class Heatmap:
     photos: tuple[Photo, ...]
     contrast: tuple[dict[str, Any] | None, ...]
     provenance: dict[str, Any]
+    rival_predictions: tuple[tuple[Prediction, ...], ...] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -166,6 +169,8 @@ class Heatmap:
             "shape": list(self.values.shape),
             "range": [[float(np.min(one)), float(np.max(one))] for one in self.values],
             "predictions": [[asdict(one) for one in shown] for shown in self.predictions],
+            "rival_predictions": self.rival_predictions
+            and [[asdict(one) for one in shown] for shown in self.rival_predictions],
             "contrast": list(self.contrast),
             "scored": self.provenance.get("scored"),
         }

@@ -13,15 +13,15 @@ from convlens.network.base import Network
 from convlens.network.feed import Samples
 from convlens.network.head import Head
 from convlens.network.provenance import provenance
-from convlens.results.heatmaps import Heatmap, Prediction
+from convlens.results.heatmaps import Heatmap
 from convlens.techniques.activations import recorded
 from convlens.techniques.batches import chunks, images_at_once
 from convlens.techniques.cam import METHODS
 from convlens.techniques.precision import precision_of
+from convlens.techniques.predictions import likeliest, rival_note, rival_predictions
 from convlens.techniques.targets import class_name
 
 SCORES = ("logit", "probability")
-SHOWN = 5  # predictions an image
 
 
 @dataclass(frozen=True)
@@ -126,16 +126,18 @@ def heatmaps(
     run = network.compiled(key, class_maps(network, place, head, method, score, count, targets is not None))
     wanted = np.tile(np.array(targets if targets is not None else [0] * count, "int32"), (len(samples), 1))
     explained = _explain(network, run, place, samples.arrays, wanted, batch_size, progress, precision)
+    rivals = rival_predictions(network, head, samples, batch_size)
     shared = {
         "layer": place,
-        "predictions": _predictions(network, head, explained),
+        "predictions": likeliest(network, head, explained.logits, explained.probabilities),
+        "rival_predictions": rivals,
         "score": score,
         "method": method,
         "photos": samples.photos,
         "provenance": provenance(
             network,
             samples.preprocessing,
-            samples.notes,
+            (*samples.notes, *rival_note(samples, rivals)),
             technique="heatmap",
             method=method,
             score=score,
@@ -253,14 +255,6 @@ def _check(network: Network, head: Head, targets: Sequence[int] | None, method: 
             )
     if not 1 <= top <= head.classes:
         raise TargetError(f"top {top} is out of range: {network.source} has {head.classes} classes")
-
-
-def _predictions(network: Network, head: Head, explained: Explained) -> tuple[tuple[Prediction, ...], ...]:
-    shown = []
-    for logits, probabilities in zip(explained.logits, explained.probabilities, strict=True):
-        order = np.argsort(-logits, kind="stable")[: min(SHOWN, head.classes)]
-        shown.append(tuple(Prediction(int(i), class_name(network, int(i)), float(probabilities[i])) for i in order))
-    return tuple(shown)
 
 
 def _contrast(probabilities: np.ndarray, index: int) -> dict[str, float | int] | None:

@@ -9,7 +9,7 @@ import numpy as np
 from convlens import backend
 from convlens.errors import OptionError, near
 from convlens.network.base import Network
-from convlens.network.feed import known_preprocessing
+from convlens.network.guess import known_preprocessing
 from convlens.network.layers import LayerInfo
 from convlens.network.provenance import provenance
 from convlens.results.patterns import FilterPatterns
@@ -71,8 +71,8 @@ def filter_patterns(
         raise OptionError(f"size {size}, {steps} steps, batch size {batch_size}: expected at least 1 of each")
     settings = Settings(sides, steps, step_size, seed, precision_of(network, precision))
     at_once = batch_size or filters_at_once(network, info, sides)
+    scaling, notes = known_preprocessing(network)
     with network.differentiating(settings.precision), _sized(network, info, sides):
-        scaling, notes = known_preprocessing(network)
         pixels = Pixels(*scaling.affine(network.image_shape[2] or 3))
         images, start, end, status = _climb(network, info, chosen, pixels, settings, method, at_once, progress)
     said = {"method": method, "steps": steps, "step_size": step_size, "seed": seed, "size": list(sides)}
