@@ -136,6 +136,7 @@ class Survey:
         for layer in heatmap_layers(self.network, self.samples.arrays):
             shared = {"top": top, "layer": layer, "batch_size": self.batch_size}
             made = heatmaps(self.network, self.samples, progress=self.begin(f"{name} at {layer}"), **shared)
+            self.notes += [note for note in made[0].notes if note not in self.notes]
             for heatmap in made:
                 pictures = [heatmap.write_layers(self.run, index) for index in range(len(self.samples))]
                 for index, entry in enumerate(pictures):
@@ -251,12 +252,12 @@ def _run(
         run.note("network", facts(network, samples.preprocessing))
         status = "interrupted"
         made = Survey(network, samples, run, begin, seed, batch_size, top, size)
-        made.notes += [*network.notes, *samples.notes]
+        made.notes += [*network.notes, *samples.notes, *network.head().notes]
         try:
             made.look()
             status = "complete"
         finally:
-            run.note("notes", [*made.notes, *network.head().notes])
+            run.note("notes", made.notes)
             run.write_text(page.PAGE, page.html({**run.manifest(), "status": status}))
     return run
 

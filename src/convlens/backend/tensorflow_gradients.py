@@ -90,8 +90,9 @@ def _turned(gradient: tf.Tensor, kernel: tf.Tensor, options: dict[str, Any]) -> 
         before = span // 2 if options["padding"] == b"SAME" else 0
         after = span - before if options["padding"] == b"SAME" else 0
         padding.append([span - before, span - after])
+    padding.append([0, 0])
     turned = tf.transpose(tf.reverse(kernel, [0, 1]), (0, 1, 3, 2))
-    return tf.nn.conv2d(gradient, turned, strides=1, padding=[*padding, [0, 0]], dilations=options["dilations"])
+    return tf.nn.conv2d(gradient, turned, strides=1, padding=padding, dilations=options["dilations"])
 
 
 def _is_dilated(options: dict[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from convlens.techniques.patterns.selection import parse_filters
 
 if TYPE_CHECKING:
     from convlens.network.base import Network
+    from convlens.results.heatmaps import Heatmap
 
 IN_HAND = 64  # filters between two times that patterns are kept
 Progress = Callable[[int, int], None]
@@ -53,19 +54,23 @@ def _start_framework(model: str) -> None:
 
 
 def run_layers(model: str, as_json: bool, **options: Any) -> None:
+    from convlens.network.guess import known_preprocessing
+
     network = _load(model, options)
     layers = [layer_json(layer) for layer in network.layers]
-    note(network.notes)
+    preprocessing, notes = known_preprocessing(network)
+    notes = [*network.notes, *notes]
     found = {
         "model": network.source,
         "framework": network.framework,
-        "preprocessing": str(network.preprocessing) if network.preprocessing else None,
+        "preprocessing": str(preprocessing),
+        "preprocessing_guess": preprocessing.guess.to_json() if preprocessing.guess else None,
         "labels": network.labels.source if network.labels else None,
         "inputs": [{"name": spec.name, "shape": list(spec.shape)} for spec in network.inputs],
         "outputs": _outputs(network),
-        "notes": network.notes,
+        "notes": notes,
     }
-    note([*network.notes, *(line for one in found["outputs"] for line in one.pop("notes"))])
+    note([*notes, *(line for one in found["outputs"] for line in one.pop("notes"))])
     if as_json:
         return print_json({"layers": layers, **found})
     rows = [
@@ -87,7 +92,7 @@ def run_layers(model: str, as_json: bool, **options: Any) -> None:
         ["what", "found"],
         [
             ["input", shapes],
-            ["preprocessing", found["preprocessing"] or "unknown: guessed on the first images, or give --preprocess"],
+            ["preprocessing", found["preprocessing"]],
             ["class names", found["labels"] or "unknown: give --labels"],
             *_output_rows(found["outputs"]),
         ],
@@ -237,12 +242,7 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
         shared["status"] = [status for one in maps for status in one.status]
         written_files = [str(path) for path in run.files]
         return print_json({**shared, "heatmaps": listed, "notes": maps[0].notes, "files": written_files})
-    for index, photo in enumerate(maps[0].photos):
-        if found_here := maps[0].predictions[index]:
-            unit = found_here[0].unit
-            rows = [[str(one.index), one.name or "", number(one.score, unit, 4)] for one in found_here]
-            title = f"{photo.name}: {'values' if unit == VALUE else 'predictions'}"
-            table(title, [noun(unit), "name", unit], rows, right=(0, 2))
+    _predictions(maps[0])
     rows = [
         [photo.name, f"{target} {one.direction or ''}".strip(), one.names[index] or "", one.layer, one.status[index]]
         for one in maps
@@ -250,6 +250,22 @@ def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any
     ]
     table("heatmaps", ["image", "unit" if maps[0].direction else "class", "name", "layer", "status"], rows, right=(1,))
     written(run.files, out)
+
+
+def _predictions(heatmap: "Heatmap") -> None:
+    """A table an image; where the preprocessing is in doubt, with what both of the likeliest give."""
+    guessed = heatmap.provenance["preprocessing_guess"]
+    for index, photo in enumerate(heatmap.photos):
+        both = [("", heatmap.predictions[index])]
+        if heatmap.rival_predictions:
+            both = [(f" with {guessed['mode']}", both[0][1])]
+            both.append((f" with {guessed['rival']}", heatmap.rival_predictions[index]))
+        for words, shown in both:
+            if shown:
+                unit = shown[0].unit
+                rows = [[str(one.index), one.name or "", number(one.score, unit, 4)] for one in shown]
+                title = f"{photo.name}: {'values' if unit == VALUE else 'predictions'}{words}"
+                table(title, [noun(unit), "name", unit], rows, right=(0, 2))
 
 
 def run_report(model: str, images: Sequence[str], as_json: bool, single_file: bool, **options: Any) -> None:

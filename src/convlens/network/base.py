@@ -111,6 +111,10 @@ class Network(Outputs, ABC):
         """ "softmax" or "sigmoid" if the layer ends in one, fused or as a layer of its own, else None."""
 
     @abstractmethod
+    def weights(self, path: str) -> dict[str, np.ndarray]:
+        """The weights of a layer by the names that its framework gives them, in the framework's own layout."""
+
+    @abstractmethod
     def inner_preprocessing(self) -> tuple[str, str] | None:
         """The range of pixels that a first layer expects, as a preprocessing's name, and that layer's path."""
 

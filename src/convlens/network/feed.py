@@ -19,8 +19,8 @@ from convlens.images import (
 )
 from convlens.network.base import Network
 from convlens.network.columns import inputs_apart, values_for
-from convlens.network.head import predictions
-from convlens.network.preprocessing import AS_GIVEN, MODES, Preprocessing, preprocessing
+from convlens.network.guess import known_preprocessing
+from convlens.network.preprocessing import AS_GIVEN, Preprocessing, preprocessing
 
 LONGEST = 1024  # pixels, for networks that take any size
 
@@ -34,18 +34,21 @@ class Samples:
         arrays: one an input of the network, float32 (samples, height, width, channels) where it takes images.
         preprocessing: what the images went through, which may be guessed.
         notes: what was done to them that the user should know, a line each.
+        rival: the same images with the preprocessing that is the next likely, where the guess is not sure.
     """
 
     photos: tuple[Photo, ...]
     arrays: tuple[np.ndarray, ...]
     preprocessing: Preprocessing
     notes: tuple[str, ...] = ()
+    rival: "Samples | None" = None
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, chosen: slice) -> "Samples":
-        return replace(self, photos=self.photos[chosen], arrays=tuple(array[chosen] for array in self.arrays))
+        arrays = tuple(array[chosen] for array in self.arrays)
+        return replace(self, photos=self.photos[chosen], arrays=arrays, rival=self.rival and self.rival[chosen])
 
 
 def read_samples(network: Network, images: Any, value_range: ValueRange = None) -> Samples:
@@ -76,12 +79,17 @@ def read_samples(network: Network, images: Any, value_range: ValueRange = None) 
     notes += range_notes([photo for column in photos.values() for photo in column], value_range)
     shown = photos[network.image_input]
     pixels = {number: np.array([photo.unit == PIXELS for photo in column]) for number, column in photos.items()}
-    chosen, said = AS_GIVEN, ()
+    chosen, said, rival = AS_GIVEN, (), None
     if any(some.any() for some in pixels.values()):
-        to_guess_by = arrays[0][pixels[0]] if len(arrays) == 1 else None
-        chosen, said = known_preprocessing(network, to_guess_by)
-    ready = tuple(_preprocessed(one, pixels.get(number), chosen) for number, one in enumerate(arrays))
-    return Samples(tuple(shown), ready, chosen, (*said, *notes, *remarks(shown)))
+        chosen, said = known_preprocessing(network)
+
+    def through(mode: Preprocessing) -> tuple[np.ndarray, ...]:
+        return tuple(_preprocessed(one, pixels.get(number), mode) for number, one in enumerate(arrays))
+
+    if chosen.guess and chosen.guess.rival:
+        other = preprocessing(chosen.guess.rival, f"the rival of {chosen.name}")
+        rival = Samples(tuple(shown), through(other), other)
+    return Samples(tuple(shown), through(chosen), chosen, (*said, *notes, *remarks(shown)), rival)
 
 
 def _preprocessed(array: np.ndarray, pixels: np.ndarray | None, chosen: Preprocessing) -> np.ndarray:
@@ -113,43 +121,3 @@ def _common_size(photos: Sequence[Photo]) -> tuple[int, int]:
     height, width = photos[0].size
     share = min(1.0, LONGEST / max(height, width))
     return max(round(height * share), 1), max(round(width * share), 1)
-
-
-def guess(network: Network, images: np.ndarray) -> Preprocessing:
-    """The usual preprocessing with which the network's predictions on these images are surest, and not all the same."""
-    source = "the guess with the surest and most varied predictions on the images given"
-    if len(network.inputs) > 1:
-        return preprocessing("none", "nothing known", guessed=True)
-    score: dict[str, float] = {}
-    for name, mode in MODES.items():
-        if name in ("caffe", "torch") and images.shape[-1] != 3:
-            continue
-        score[name] = _informed(predictions(network, [np.ascontiguousarray(mode(images), "float32")]))
-    best = max(score, key=lambda name: score[name])
-    return preprocessing(best, source, guessed=True)
-
-
-def _informed(probabilities: np.ndarray) -> float:
-    """Entropy of the mean prediction, less twice the predictions' own: in the wrong range a network is sure of one
-    class whatever the image. Of a single image, it is only how sure the prediction is."""
-    shares = np.nan_to_num(probabilities / np.maximum(probabilities.sum(-1, keepdims=True), 1e-12))
-
-    def entropy(share: np.ndarray) -> np.ndarray:
-        return -(share * np.log(share + 1e-12)).sum(-1)
-
-    return float(entropy(shares.mean(0)) - 2 * entropy(shares).mean())
-
-
-def known_preprocessing(network: Network, images: np.ndarray | None = None) -> tuple[Preprocessing, tuple[str, ...]]:
-    """The network's preprocessing, or the likeliest where it is unknown, with a note that it is a guess.
-
-    Args:
-        images: to guess by, float32 (batch, height, width, channels), RGB 0-255.
-    """
-    if network.preprocessing is not None:
-        return network.preprocessing, ()
-    if images is None or 0 in network.untrained.reach(network).outputs:  # predictions say nothing
-        guessed, verb = preprocessing("none", "nothing known", guessed=True), "taken as"
-    else:
-        guessed, verb = guess(network, images), "guessed"
-    return guessed, (f"preprocessing is unknown; {verb} {guessed}: give preprocess= if it is another",)

@@ -246,6 +246,10 @@ class KerasNetwork(Network):
             return SIGMOID if type(layer).__name__ == "Sigmoid" else SOFTMAX
         return ACTIVATIONS.get(getattr(getattr(layer, "activation", None), "__name__", ""))
 
+    def weights(self, path: str) -> dict[str, np.ndarray]:
+        found = getattr(self._by_path[path], "weights", [])
+        return {weight.name: np.asarray(keras.ops.convert_to_numpy(weight)) for weight in found}
+
     def inner_preprocessing(self) -> tuple[str, str] | None:
         for path, layer in self._by_path.items():
             if isinstance(layer, keras.layers.Rescaling) and np.max(layer.scale) < 0.1:

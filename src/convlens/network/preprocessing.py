@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,61 @@ RANGES = {
 }
 
 
+SURE, WORTH_NAMING = 0.8, 0.02  # shares of confidence
+
+
+@dataclass(frozen=True)
+class Guess:
+    """How likely each preprocessing is, of a network that does not tell its own.
+
+    Attributes:
+        shares: (name, confidence) of each that is possible, the likeliest first; confidences sum to one.
+        evidence: what spoke for the likeliest against the next, in words.
+    """
+
+    shares: tuple[tuple[str, float], ...]
+    evidence: tuple[str, ...]
+
+    @property
+    def mode(self) -> str:
+        return self.shares[0][0]
+
+    @property
+    def confidence(self) -> float:
+        return self.shares[0][1]
+
+    @property
+    def rival(self) -> str | None:
+        """The next likely one, where the likeliest is not sure."""
+        return None if self.certainty == "sure" else self.shares[1][0]
+
+    @property
+    def certainty(self) -> str:
+        """ "sure", "unsure" between the first two, or "unknown"."""
+        if self.confidence >= SURE:
+            return "sure"
+        return "unsure" if self.confidence + self.shares[1][1] >= SURE else "unknown"
+
+    def __str__(self) -> str:
+        origin = f", from {' and '.join(self.evidence)}" if self.evidence else ""
+        if self.certainty == "sure":
+            return f"guessed {self.mode} ({RANGES[self.mode]}), confidence {self.confidence:.2f}{origin}"
+        named = [f"{mode} ({RANGES[mode]}) {share:.2f}" for mode, share in self.shares if share >= WORTH_NAMING]
+        if self.certainty == "unsure":
+            return f"unsure between {' and '.join(named[:2])}{origin}"
+        return f"it cannot be told: {', '.join(named)}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "mode": self.mode,
+            "confidence": self.confidence,
+            "certainty": self.certainty,
+            "rival": self.rival,
+            "shares": dict(self.shares),
+            "evidence": list(self.evidence),
+        }
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How pixels become the network's input.
@@ -45,13 +101,13 @@ class Preprocessing:
         name: one of MODES, or the name of the user's function.
         source: where it was found, in words.
         function: float32 (batch, height, width, channels), RGB 0-255 -> the same shape as the network takes it.
-        guessed: whether it is only the most likely one.
+        guess: how likely it is, where it is not known.
     """
 
     name: str
     source: str
     function: Callable[[np.ndarray], np.ndarray]
-    guessed: bool = False
+    guess: Guess | None = None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """
@@ -76,6 +132,8 @@ class Preprocessing:
         return found
 
     def __str__(self) -> str:
+        if self.guess is not None:
+            return f"{self.name}: {self.guess}"
         meaning = f" ({RANGES[self.name]})" if self.name in RANGES else ""
         return f"{self.name}{meaning}, {self.source}"
 
@@ -113,7 +171,7 @@ class Preprocessing:
 AS_GIVEN = Preprocessing("no preprocessing", "as the values given are no pixels", MODES["none"])
 
 
-def preprocessing(value: "str | Callable | Preprocessing", source: str, guessed: bool = False) -> Preprocessing:
+def preprocessing(value: "str | Callable | Preprocessing", source: str, guess: Guess | None = None) -> Preprocessing:
     """The preprocessing of this name, or the user's function.
 
     Raises:
@@ -125,4 +183,4 @@ def preprocessing(value: "str | Callable | Preprocessing", source: str, guessed:
         return Preprocessing(getattr(value, "__name__", type(value).__name__), source, value)
     if value not in MODES:
         raise PreprocessingError(f"unknown preprocessing {value!r}: {near(str(value), MODES)} (or a function)")
-    return Preprocessing(value, source, MODES[value], guessed)
+    return Preprocessing(value, source, MODES[value], guess)

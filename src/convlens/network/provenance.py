@@ -25,6 +25,7 @@ def provenance(
         "backend": {"keras": backend.keras_ready().__version__, **running.versions()},
         "device": running.device(),
         "preprocessing": str(preprocessing) if preprocessing else None,
+        "preprocessing_guess": preprocessing.guess.to_json() if preprocessing and preprocessing.guess else None,
         "notes": [*network.notes, *notes],
         **more,
     }

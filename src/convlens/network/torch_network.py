@@ -292,6 +292,10 @@ class TorchNetwork(Network):
             return SOFTMAX
         return SIGMOID if isinstance(module, nn.Sigmoid) else None
 
+    def weights(self, path: str) -> dict[str, np.ndarray]:
+        found = self._by_path[path].state_dict()
+        return {name: value.detach().float().cpu().numpy() for name, value in found.items() if torch.is_tensor(value)}
+
     def inner_preprocessing(self) -> tuple[str, str] | None:
         return None
 

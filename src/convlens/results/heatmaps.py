@@ -38,6 +38,8 @@ class Heatmap:
         contrast: an image's likeliest other class, and how much likelier than it the target is.
         provenance: model, preprocessing, versions.
         direction: "up" or "down" for an output without classes, None for a class.
+        rival_predictions: the likeliest classes with the preprocessing that is the next likely, where it is a guess
+            that is not sure.
     """
 
     values: np.ndarray
@@ -52,6 +54,7 @@ class Heatmap:
     contrast: tuple[dict[str, Any] | None, ...]
     provenance: dict[str, Any]
     direction: str | None = None
+    rival_predictions: tuple[tuple[Prediction, ...], ...] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -176,6 +179,8 @@ class Heatmap:
             "shape": list(self.values.shape),
             "range": [[float(np.min(one)), float(np.max(one))] for one in self.values],
             "predictions": [[asdict(one) for one in shown] for shown in self.predictions],
+            "rival_predictions": self.rival_predictions
+            and [[asdict(one) for one in shown] for shown in self.rival_predictions],
             "contrast": list(self.contrast),
             "head": self.provenance.get("head"),
         }

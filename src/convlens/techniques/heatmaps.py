@@ -20,6 +20,7 @@ from convlens.results.heatmaps import Heatmap
 from convlens.techniques.activations import recorded
 from convlens.techniques.cam import METHODS
 from convlens.techniques.precision import precision_of
+from convlens.techniques.rivals import rival_note, rival_predictions
 from convlens.techniques.targets import Target, top_targets
 
 SCORES = ("logit", "probability")
@@ -128,16 +129,18 @@ def heatmaps(
     key = ("heatmap", place, head.output, method, score, count, given is not None, precision)
     run = network.compiled(key, class_maps(network, place, head, method, score, count, given is not None))
     explained = _explain(network, run, place, samples.arrays, given, count, batch_size, progress, precision)
+    rivals = rival_predictions(network, head, samples, batch_size, SHOWN)
     shared = {
         "layer": place,
         "predictions": listed(network, head, explained.scores, explained.ranked, SHOWN),
+        "rival_predictions": rivals,
         "score": score,
         "method": method,
         "photos": samples.photos,
         "provenance": provenance(
             network,
             samples.preprocessing,
-            [*samples.notes, *head.notes],
+            [*samples.notes, *rival_note(samples, rivals), *head.notes],
             technique="heatmap",
             method=method,
             score=score,

@@ -10,7 +10,7 @@ from convlens import backend
 from convlens.errors import ModelError, OptionError, near, reason
 from convlens.network.base import Network
 from convlens.network.budget import BUDGET, image_bytes
-from convlens.network.feed import known_preprocessing
+from convlens.network.guess import known_preprocessing
 from convlens.network.layers import LayerInfo
 from convlens.network.provenance import provenance
 from convlens.results.patterns import FilterPatterns

@@ -1,0 +1,38 @@
+"""What a network would say of images with another preprocessing that is about as likely as the one guessed."""
+
+import numpy as np
+
+from convlens.network.base import Network
+from convlens.network.budget import chunks, images_at_once
+from convlens.network.feed import Samples
+from convlens.network.head import Head, computed
+from convlens.network.predicting import listed
+from convlens.predictions import Prediction, noun, number
+
+NAMED = 4  # images whose predictions a note tells
+
+
+def rival_predictions(
+    network: Network, head: Head, samples: Samples, batch_size: int | None, top: int
+) -> tuple[tuple[Prediction, ...], ...] | None:
+    """The likeliest classes with the preprocessing that is the next likely; None where there is no doubt."""
+    rival = samples.rival
+    if rival is None:
+        return None
+    at_once = batch_size or images_at_once(network, rival.arrays)
+    parts = [computed(network, rival[part].arrays, head.output)[1:] for part in chunks(len(rival), at_once)]
+    scores, ranked = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return listed(network, head, scores, ranked, top)
+
+
+def rival_note(samples: Samples, rivals: tuple[tuple[Prediction, ...], ...] | None) -> list[str]:
+    """The likeliest class of the first images with the rival preprocessing, in a line."""
+    if samples.rival is None or rivals is None:
+        return []
+    words = [
+        f"{photo.name}: {shown[0].name or f'{noun(shown[0].unit)} {shown[0].index}'}"
+        f" {number(shown[0].score, shown[0].unit, 3)}"
+        for photo, shown in zip(samples.photos, rivals, strict=True)
+    ]
+    rest = f", and {len(words) - NAMED} more" if len(words) > NAMED else ""
+    return [f"with {samples.rival.preprocessing.name} the predictions are {', '.join(words[:NAMED])}{rest}"]
