@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convlens.network.keras_network import every_layer
+from convlens.network.keras_tree import every_layer
 from convlens.network.loading import open_model
 
 CONVOLUTIONS = {  # how many each file has, from the collection's manifest

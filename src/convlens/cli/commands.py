@@ -84,7 +84,7 @@ def convlens() -> None:
 @common
 def layers(**options: Any) -> None:
     """List the layers that can be looked at."""
-    from convlens.cli.run import run_layers
+    from convlens.cli.layers import run_layers
 
     run_layers(**options)
 
@@ -169,7 +169,7 @@ def filters(**options: Any) -> None:
 @common
 def heatmap(**options: Any) -> None:
     """Draw where in images a class comes from."""
-    from convlens.cli.run import run_heatmap
+    from convlens.cli.heatmap import run_heatmap
 
     run_heatmap(**options)
 

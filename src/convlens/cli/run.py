@@ -1,129 +1,32 @@
 """What each command does: loads the network, calls one function, prints what came of it."""
 
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import convlens
 from convlens import page
+from convlens.cli.load import LOADING, load
 from convlens.cli.output import note, print_json, stages, table, written
-from convlens.cli.quiet import hushed
 from convlens.cli.samples import samples, value_range
-from convlens.cli.shapes import parse_shapes
 from convlens.cli.timings import lap
-from convlens.errors import ConvlensError, OptionError
+from convlens.errors import OptionError
 from convlens.network.layers import LayerInfo
-from convlens.predictions import VALUE, noun, number
 from convlens.results.patterns import OK, STATUS, FilterPatterns, ranges
 from convlens.store import MANIFEST, Run
-from convlens.survey import layer_json, survey
+from convlens.survey import survey
 from convlens.techniques.patterns.selection import parse_filters
 
 if TYPE_CHECKING:
     from convlens.network.base import Network
-    from convlens.results.heatmaps import Heatmap
 
 IN_HAND = 64  # filters between two times that patterns are kept
 Progress = Callable[[int, int], None]
-LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust", "partial", "head")
-
-
-def _load(model: str, options: dict[str, Any]) -> "Network":
-    with stages() as begin:
-        begin(f"loading {model}")
-        _start_framework(model)
-        lap("import of the framework")
-        with redirect_stdout(sys.stderr):  # Keras says there what it downloads, and stdout may be for JSON
-            given = {name: options[name] for name in LOADING}
-            network = convlens.load(model, input_shape=parse_shapes(options["input_shape"]), **given)
-    lap("loading the network")
-    return network
-
-
-def _start_framework(model: str) -> None:
-    """Imports the framework that the model needs, without what it writes on its way."""
-    from convlens.backend import keras_ready
-    from convlens.network.loading import framework_needed
-
-    needed = "torch" if framework_needed(model) == "torch" else None
-    with hushed():
-        keras_ready(needed).ops.zeros(1)
-
-
-def run_layers(model: str, as_json: bool, **options: Any) -> None:
-    from convlens.network.guess import known_preprocessing
-
-    network = _load(model, options)
-    layers = [layer_json(layer) for layer in network.layers]
-    preprocessing, notes = known_preprocessing(network)
-    notes = [*network.notes, *notes]
-    found = {
-        "model": network.source,
-        "framework": network.framework,
-        "preprocessing": str(preprocessing),
-        "preprocessing_guess": preprocessing.guess.to_json() if preprocessing.guess else None,
-        "labels": network.labels.source if network.labels else None,
-        "inputs": [{"name": spec.name, "shape": list(spec.shape)} for spec in network.inputs],
-        "outputs": _outputs(network),
-        "notes": notes,
-    }
-    note([*notes, *(line for one in found["outputs"] for line in one.pop("notes"))])
-    if as_json:
-        return print_json({"layers": layers, **found})
-    rows = [
-        [
-            layer["path"],
-            layer["kind"],
-            " x ".join("?" if side is None else str(side) for side in layer["output_shape"][1:]),
-            f"{layer['parameters']:,}",
-            "heatmaps" if layer["default"] else "",
-        ]
-        for layer in layers
-    ]
-    table(network.source, ["layer", "kind", "output", "parameters", "default for"], rows, right=(3,))
-    shapes = ", ".join(
-        " x ".join("any" if side is None else str(side) for side in spec.shape) for spec in network.inputs
-    )
-    table(
-        "input and output",
-        ["what", "found"],
-        [
-            ["input", shapes],
-            ["preprocessing", found["preprocessing"]],
-            ["class names", found["labels"] or "unknown: give --labels"],
-            *_output_rows(found["outputs"]),
-        ],
-    )
-
-
-def _outputs(network: "Network") -> list[dict[str, Any]]:
-    """What is known of each output, and why of those that cannot be read."""
-    listed = []
-    for place, name in enumerate(network.output_names):
-        try:
-            head = network.head(place)
-            listed.append({**head.to_json(), "words": str(head), "notes": head.notes})
-        except ConvlensError as error:
-            listed.append({"output": place, "name": name, "kind": None, "reason": str(error), "notes": ()})
-    return listed
-
-
-def _output_rows(outputs: list[dict[str, Any]]) -> list[list[str]]:
-    rows = []
-    for one in outputs:
-        named = f" ({one['name']})" if one["name"] else ""
-        which = f"output {one['output']}{named}" if len(outputs) > 1 else "output"
-        rows.append([which, one.get("words") or one["reason"]])
-        if one["kind"]:
-            rows.append(["heatmaps explain", one["scored"]])
-    return rows
 
 
 def run_activations(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
-    network, out = _load(model, options), Path(options["out"] or "convlens-activations")
+    network, out = load(model, options), Path(options["out"] or "convlens-activations")
     with Run(out, "activations", options["overwrite"]) as run, stages() as begin:
         found = convlens.activations(
             network,
@@ -160,7 +63,7 @@ def run_activations(model: str, images: Sequence[str], as_json: bool, **options:
 
 
 def run_filters(model: str, layer_names: Sequence[str], as_json: bool, **options: Any) -> None:
-    network, out = _load(model, options), Path(options["out"] or "convlens-filters")
+    network, out = load(model, options), Path(options["out"] or "convlens-filters")
     made: list[FilterPatterns] = []
     with Run(out, "filters", options["overwrite"]) as run, stages() as begin:
         for layer in network.select(layer_names):
@@ -214,71 +117,17 @@ def _shifted(progress: Progress, before: int, total: int, done: int, _: int) -> 
     progress(before + done, total)
 
 
-def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
-    network, out = _load(model, options), Path(options["out"] or "convlens-heatmap")
-    with Run(out, "heatmap", options["overwrite"]) as run, stages() as begin:
-        found = convlens.heatmap(
-            network,
-            samples(network, images),
-            list(options["target"]) or None,
-            value_range=value_range(options["value_range"]),
-            progress=begin("heatmaps"),
-            **{
-                name: options[name] for name in ("layer", "method", "score", "top", "output", "batch_size", "precision")
-            },
-        )
-        lap("computing")
-        maps = found if isinstance(found, tuple) else (found,)
-        for one in maps:
-            one.write(run, strength=options["strength"], colormap=options["colormap"])
-        run.note("heatmaps", [one.to_json() for one in maps])
-        run.note("provenance", maps[0].provenance)
-        run.note("notes", maps[0].notes)
-        lap("drawing and writing")
-    note(maps[0].notes)
-    if as_json:
-        listed = [one.to_json() for one in maps]
-        shared = {key: listed[0][key] for key in ("layer", "method", "score", "images", "predictions", "head")}
-        shared["status"] = [status for one in maps for status in one.status]
-        written_files = [str(path) for path in run.files]
-        return print_json({**shared, "heatmaps": listed, "notes": maps[0].notes, "files": written_files})
-    _predictions(maps[0])
-    rows = [
-        [photo.name, f"{target} {one.direction or ''}".strip(), one.names[index] or "", one.layer, one.status[index]]
-        for one in maps
-        for index, (photo, target) in enumerate(zip(one.photos, one.targets, strict=True))
-    ]
-    table("heatmaps", ["image", "unit" if maps[0].direction else "class", "name", "layer", "status"], rows, right=(1,))
-    written(run.files, out)
-
-
-def _predictions(heatmap: "Heatmap") -> None:
-    """A table an image; where the preprocessing is in doubt, with what both of the likeliest give."""
-    guessed = heatmap.provenance["preprocessing_guess"]
-    for index, photo in enumerate(heatmap.photos):
-        both = [("", heatmap.predictions[index])]
-        if heatmap.rival_predictions:
-            both = [(f" with {guessed['mode']}", both[0][1])]
-            both.append((f" with {guessed['rival']}", heatmap.rival_predictions[index]))
-        for words, shown in both:
-            if shown:
-                unit = shown[0].unit
-                rows = [[str(one.index), one.name or "", number(one.score, unit, 4)] for one in shown]
-                title = f"{photo.name}: {'values' if unit == VALUE else 'predictions'}{words}"
-                table(title, [noun(unit), "name", unit], rows, right=(0, 2))
-
-
 def run_report(model: str, images: Sequence[str], as_json: bool, single_file: bool, **options: Any) -> None:
     if not images:
         return _rebuild(Path(model), as_json, single_file, options)
-    network = _load(model, options)
+    network = load(model, options)
     _report(network, samples(network, images), "report", as_json, single_file, options)
 
 
 def run_demo(as_json: bool, single_file: bool, **options: Any) -> None:
     from convlens.bundled import photo
 
-    network = _load(
+    network = load(
         "bundled", dict.fromkeys((*LOADING, "input_shape")) | {"custom": (), "trust": False, "partial": False}
     )
     _report(network, [photo()], "demo", as_json, single_file, options)

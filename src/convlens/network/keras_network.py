@@ -10,9 +10,11 @@ import numpy as np
 
 from convlens import backend
 from convlens.backend.keras_layers import convolved, is_plain_convolution, seeds_kept
-from convlens.network.base import Network, OnOutput
+from convlens.network.base import Network
+from convlens.network.driver import OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
 from convlens.network.keras_inputs import built_shapes, has_graph, own_specs, with_planes
+from convlens.network.keras_tree import every_layer, sublayers
 from convlens.network.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path, named_specs
 
 PROBE = 224  # pixels, for models that take any size
@@ -30,36 +32,6 @@ ELEMENTWISE = (
     "tanh",
 )
 ACTIVATIONS = {"softmax": SOFTMAX, "log_softmax": SOFTMAX, "sigmoid": SIGMOID}
-
-
-def sublayers(layer: Any) -> list[Any]:
-    """The layers and operations directly inside a model, or inside a layer that the user wrote."""
-    if isinstance(layer, keras.Model):
-        found = getattr(layer, "operations", None) or layer.layers
-        return [inner for inner in found if not isinstance(inner, keras.layers.InputLayer)]
-    if type(layer).__module__.startswith("keras."):
-        return []  # what lies inside Keras's own layers may run in a loop of the backend, out of reach
-    return attribute_layers(layer)
-
-
-def attribute_layers(layer: Any) -> list[Any]:
-    """The layers that are attributes of a layer, alone or in lists and dicts."""
-    found = []
-    for value in vars(layer).values():
-        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
-        found += [part for part in parts if isinstance(part, keras.layers.Layer) and part is not layer]
-    return list(dict.fromkeys(found))
-
-
-def every_layer(layer: Any) -> list[Any]:
-    """A layer and all layers in it, at any depth."""
-    seen, waiting = {}, [layer]
-    while waiting:
-        current = waiting.pop()
-        if id(current) not in seen:
-            seen[id(current)] = current
-            waiting += attribute_layers(current) + (sublayers(current) if isinstance(current, keras.Model) else [])
-    return [current for current in seen.values() if isinstance(current, keras.layers.Layer)]
 
 
 class _Computing(keras.dtype_policies.DTypePolicy):

@@ -11,6 +11,8 @@ from torch.nn.parameter import UninitializedParameter
 from torch.optim.swa_utils import AveragedModel
 
 from convlens.errors import ModelError
+from convlens.network.layers import CONVOLUTION, OTHER, POOLING
+from convlens.network.tokens import FIRST, LAST
 
 WRAPPERS = (nn.DataParallel, DistributedDataParallel, AveragedModel)
 COMPILED = "_orig_mod"  # where torch.compile keeps the module that it wraps
@@ -131,3 +133,21 @@ def alike(first: list[Any], second: list[Any]) -> bool:
         if not torch.allclose(one, other, rtol=0, atol=share * most, equal_nan=True):
             return False
     return True
+
+
+def layout_of(module: nn.Module) -> str | None:
+    """The layout in which a layer's class works, where it is sure."""
+    if isinstance(module, nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm | nn.GroupNorm):
+        return FIRST
+    return LAST if type(module) in (nn.Linear, nn.LayerNorm) else None
+
+
+def described(module: nn.Module) -> tuple[str, str, int, bool]:
+    """Kind, role, number of parameters of a layer, and whether other layers lie inside it."""
+    kind, inside = type(module).__name__, next(module.children(), None) is not None
+    role = OTHER
+    if not inside and "pool" in kind.lower():
+        role = POOLING
+    elif not inside and any(weight.ndim == 4 for weight in module.parameters()):
+        role = CONVOLUTION
+    return kind, role, sum(weight.numel() for weight in module.parameters()), inside

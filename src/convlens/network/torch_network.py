@@ -11,16 +11,19 @@ from torch import nn
 
 from convlens.backend.torch import seeded
 from convlens.errors import ModelError
-from convlens.network.base import Network, OnOutput
+from convlens.network.base import Network
+from convlens.network.driver import OnOutput
 from convlens.network.head import SIGMOID, SOFTMAX, Head
-from convlens.network.layers import CONVOLUTION, OTHER, POOLING, Calls, InputSpec, base_path, named_specs
+from convlens.network.layers import Calls, InputSpec, base_path, named_specs
 from convlens.network.tokens import FIRST, LAST, Layout, Sides, Tokens, find_layouts, spread
 from convlens.network.torch_inputs import BATCH, SIDES, Trials, find_channels, find_sides, miscounted
 from convlens.network.torch_modules import (
     alike,
     argument_names,
     check_can_be_looked_into,
+    described,
     laid_out,
+    layout_of,
     modules_by_path,
     random_state,
     uncompiled,
@@ -111,7 +114,7 @@ class TorchNetwork(Network):
                 InputSpec(spec.name, (height, width, spec.shape[2])) if None in spec.shape else spec
                 for spec in self._specs
             )
-        hints = {call: self._hint(call) for call in shapes}
+        hints = {call: layout_of(self._by_path[base_path(call, self.paths)]) for call in shapes}
         self._layouts = find_layouts(shapes, taller, (height, width), {c: h for c, h in hints.items() if h})
 
     def _find_memory_order(self) -> None:
@@ -153,13 +156,6 @@ class TorchNetwork(Network):
             self.notes.append(
                 "the network works on how tensors lie in memory (view), so it gets them with their channels first"
             )
-
-    def _hint(self, call: str) -> str | None:
-        """The layout in which a layer's class works, where it is sure."""
-        module = self._by_path[base_path(call, self.paths)]
-        if isinstance(module, nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm | nn.GroupNorm):
-            return FIRST
-        return LAST if type(module) in (nn.Linear, nn.LayerNorm) else None
 
     def to_last(self, tensor: Any, call: str | None = None) -> Any:
         layout = self._layouts.get(call or "", FIRST)
@@ -210,14 +206,7 @@ class TorchNetwork(Network):
         return self._sides
 
     def describe(self, path: str) -> tuple[str, str, int, bool]:
-        module = self._by_path[base_path(path, self.paths)]
-        kind, inside = type(module).__name__, next(module.children(), None) is not None
-        role = OTHER
-        if not inside and "pool" in kind.lower():
-            role = POOLING
-        elif not inside and any(weight.ndim == 4 for weight in module.parameters()):
-            role = CONVOLUTION
-        return kind, role, sum(weight.numel() for weight in module.parameters()), inside
+        return described(self._by_path[base_path(path, self.paths)])
 
     @contextmanager
     def tap(self, paths: Iterable[str], on_output: OnOutput) -> Iterator[None]:

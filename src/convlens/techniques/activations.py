@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from convlens.backend.arrays import numpy_arrays
-from convlens.network.base import Network, StopForward
+from convlens.network.base import Network
 from convlens.network.budget import chunks, images_at_once
 from convlens.network.feed import Samples
-from convlens.network.layers import LayerInfo
+from convlens.network.layers import LayerInfo, StopForward
 from convlens.network.provenance import provenance
 from convlens.results.activations import Activations, Fetched, LayerStatistics
 

@@ -130,6 +130,8 @@ def heatmaps(
     run = network.compiled(key, class_maps(network, place, head, method, score, count, given is not None))
     explained = _explain(network, run, place, samples.arrays, given, count, batch_size, progress, precision)
     rivals = rival_predictions(network, head, samples, batch_size, SHOWN)
+    how = {"technique": "heatmap", "method": method, "score": score, "head": head.to_json(), "precision": precision}
+    notes = [*samples.notes, *rival_note(samples, rivals), *head.notes]
     shared = {
         "layer": place,
         "predictions": listed(network, head, explained.scores, explained.ranked, SHOWN),
@@ -137,16 +139,7 @@ def heatmaps(
         "score": score,
         "method": method,
         "photos": samples.photos,
-        "provenance": provenance(
-            network,
-            samples.preprocessing,
-            [*samples.notes, *rival_note(samples, rivals), *head.notes],
-            technique="heatmap",
-            method=method,
-            score=score,
-            head=head.to_json(),
-            precision=precision,
-        ),
+        "provenance": provenance(network, samples.preprocessing, notes, **how),
     }
     return tuple(_heatmap(network, head, samples.arrays, explained, number, given, shared) for number in range(count))
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from convlens.errors import ModelError
-from convlens.network.keras_network import every_layer
+from convlens.network.keras_tree import every_layer
 from convlens.network.loading.kernels import Era, converted
 from convlens.network.loading.loaded import Filling
 from convlens.network.loading.safe_hdf5 import attribute, damaged, text, texts

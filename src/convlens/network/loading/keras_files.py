@@ -1,8 +1,6 @@
 """Keras files of every age -> a `keras.Model`: the architecture is rewritten as data, the weights follow."""
 
 import json
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from convlens.errors import ModelError
 from convlens.network.loading import hdf5_weights, keras3_weights, sniff
 from convlens.network.loading.graph import build_model
+from convlens.network.loading.keras_zip import json_member, member_of, writer_version
 from convlens.network.loading.layers import build_layer
 from convlens.network.loading.legacy_keras import MODELS, bare_name
 from convlens.network.loading.loaded import Loaded
@@ -22,8 +21,6 @@ from convlens.network.loading.safe_hdf5 import attribute, damaged, json_attribut
 from convlens.network.loading.trusted import custom_objects
 from convlens.network.loading.workshop import MAX_WEIGHTS, Workshop
 from convlens.network.loading.yaml_architecture import read_yaml
-
-MAX_MEMBER = 8 << 30  # bytes of one file in a zip archive
 
 
 @dataclass(frozen=True)
@@ -138,50 +135,11 @@ def _hdf5_architecture(file: h5py.File, name: str) -> Architecture | None:
     return replace(found, loss=training.get("loss")) if isinstance(training, dict) else found
 
 
-def _member(path: Path, member: str) -> bytes | None:
-    """One file of an archive, in memory: nothing is ever unpacked, so where its names point does not matter."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if member not in archive.namelist():
-                return None
-            info = archive.getinfo(member)
-            if info.file_size > MAX_MEMBER or info.file_size > 1000 * max(info.compress_size, 1 << 16):
-                raise ModelError(f"{path}: {member} claims {info.file_size:,} bytes of {info.compress_size:,}; refused")
-            return archive.read(info)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        OSError,
-        EOFError,
-        ValueError,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:
-        raise ModelError(f"{path} is a damaged Keras file ({member}: {error}); get the file again") from error
-
-
-def _json_member(path: Path, member: str) -> Any:
-    data = _member(path, member)
-    if data is None:
-        return None
-    try:
-        return json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is a damaged Keras file ({member}: {str(error)[:80]}); get the file again") from error
-
-
 def _zip_architecture(path: Path) -> Architecture:
-    config = _json_member(path, "config.json")
+    config = json_member(path, "config.json")
     if config is None:
         raise ModelError(f"{path} is a damaged Keras file (no config.json); get the file again")
-    return architecture_of(config, _zip_version(path) or "3", str(path))
-
-
-def _zip_version(path: Path) -> str | None:
-    """The version of Keras that wrote an archive, where it says it."""
-    metadata = _json_member(path, "metadata.json")
-    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-    return version if isinstance(version, str) else None
+    return architecture_of(config, writer_version(path) or "3", str(path))
 
 
 def with_weights(weights: Weights, construct: Callable[[int], tuple[Any, Workshop]], loaded: Loaded) -> Loaded:
@@ -256,10 +214,10 @@ def weights_source(path: Path) -> Weights:
     """
     kind = sniff.sniff(path)
     if kind == sniff.KERAS_ZIP:
-        data = _member(path, "model.weights.h5")
+        data = member_of(path, "model.weights.h5")
         if data is None:
             raise ModelError(f"{path} is a damaged Keras file (no model.weights.h5); get the file again")
-        return Weights(data, path.name, _zip_version(path))
+        return Weights(data, path.name, writer_version(path))
     if kind == sniff.HDF5:
         return Weights(path, path.name)
     raise ModelError(f"{path} ({kind}) holds no weights of a Keras model; expected an HDF5 or a .keras file")

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from convlens.errors import ModelError, near
-from convlens.network.keras_network import every_layer
+from convlens.network.keras_tree import every_layer
 from convlens.network.loading.affine import NotAffine
 from convlens.network.loading.bytecode import disassembly
 from convlens.network.loading.channels_first import repaired

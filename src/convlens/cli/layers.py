@@ -1,0 +1,80 @@
+"""What `convlens layers` does."""
+
+from typing import TYPE_CHECKING, Any
+
+from convlens.cli.load import load
+from convlens.cli.output import note, print_json, table
+from convlens.errors import ConvlensError
+from convlens.survey import layer_json
+
+if TYPE_CHECKING:
+    from convlens.network.base import Network
+
+
+def run_layers(model: str, as_json: bool, **options: Any) -> None:
+    from convlens.network.guess import known_preprocessing
+
+    network = load(model, options)
+    layers = [layer_json(layer) for layer in network.layers]
+    preprocessing, notes = known_preprocessing(network)
+    notes = [*network.notes, *notes]
+    found = {
+        "model": network.source,
+        "framework": network.framework,
+        "preprocessing": str(preprocessing),
+        "preprocessing_guess": preprocessing.guess.to_json() if preprocessing.guess else None,
+        "labels": network.labels.source if network.labels else None,
+        "inputs": [{"name": spec.name, "shape": list(spec.shape)} for spec in network.inputs],
+        "outputs": _outputs(network),
+        "notes": notes,
+    }
+    note([*notes, *(line for one in found["outputs"] for line in one.pop("notes"))])
+    if as_json:
+        return print_json({"layers": layers, **found})
+    rows = [
+        [
+            layer["path"],
+            layer["kind"],
+            " x ".join("?" if side is None else str(side) for side in layer["output_shape"][1:]),
+            f"{layer['parameters']:,}",
+            "heatmaps" if layer["default"] else "",
+        ]
+        for layer in layers
+    ]
+    table(network.source, ["layer", "kind", "output", "parameters", "default for"], rows, right=(3,))
+    shapes = ", ".join(
+        " x ".join("any" if side is None else str(side) for side in spec.shape) for spec in network.inputs
+    )
+    table(
+        "input and output",
+        ["what", "found"],
+        [
+            ["input", shapes],
+            ["preprocessing", found["preprocessing"]],
+            ["class names", found["labels"] or "unknown: give --labels"],
+            *_output_rows(found["outputs"]),
+        ],
+    )
+
+
+def _outputs(network: "Network") -> list[dict[str, Any]]:
+    """What is known of each output, and why of those that cannot be read."""
+    listed = []
+    for place, name in enumerate(network.output_names):
+        try:
+            head = network.head(place)
+            listed.append({**head.to_json(), "words": str(head), "notes": head.notes})
+        except ConvlensError as error:
+            listed.append({"output": place, "name": name, "kind": None, "reason": str(error), "notes": ()})
+    return listed
+
+
+def _output_rows(outputs: list[dict[str, Any]]) -> list[list[str]]:
+    rows = []
+    for one in outputs:
+        named = f" ({one['name']})" if one["name"] else ""
+        which = f"output {one['output']}{named}" if len(outputs) > 1 else "output"
+        rows.append([which, one.get("words") or one["reason"]])
+        if one["kind"]:
+            rows.append(["heatmaps explain", one["scored"]])
+    return rows

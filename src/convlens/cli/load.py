@@ -1,0 +1,39 @@
+"""The network that a command works on."""
+
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import convlens
+from convlens.cli.output import stages
+from convlens.cli.quiet import hushed
+from convlens.cli.shapes import parse_shapes
+from convlens.cli.timings import lap
+
+if TYPE_CHECKING:
+    from convlens.network.base import Network
+
+
+LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust", "partial", "head")
+
+
+def load(model: str, options: dict[str, Any]) -> "Network":
+    with stages() as begin:
+        begin(f"loading {model}")
+        _start_framework(model)
+        lap("import of the framework")
+        with redirect_stdout(sys.stderr):  # Keras says there what it downloads, and stdout may be for JSON
+            given = {name: options[name] for name in LOADING}
+            network = convlens.load(model, input_shape=parse_shapes(options["input_shape"]), **given)
+    lap("loading the network")
+    return network
+
+
+def _start_framework(model: str) -> None:
+    """Imports the framework that the model needs, without what it writes on its way."""
+    from convlens.backend import keras_ready
+    from convlens.network.loading import framework_needed
+
+    needed = "torch" if framework_needed(model) == "torch" else None
+    with hushed():
+        keras_ready(needed).ops.zeros(1)
