@@ -18,7 +18,7 @@ from convlens.techniques.activations import recorded
 from convlens.techniques.batches import chunks, images_at_once
 from convlens.techniques.cam import METHODS
 from convlens.techniques.precision import precision_of
-from convlens.techniques.predictions import likeliest, rival_note, rival_predictions
+from convlens.techniques.predictions import likeliest, rival_note, rival_predictions, with_rivals
 from convlens.techniques.targets import class_name
 
 SCORES = ("logit", "probability")
@@ -127,6 +127,9 @@ def heatmaps(
     wanted = np.tile(np.array(targets if targets is not None else [0] * count, "int32"), (len(samples), 1))
     explained = _explain(network, run, place, samples.arrays, wanted, batch_size, progress, precision)
     rivals = rival_predictions(network, head, samples, batch_size)
+    notes = (*samples.notes, *rival_note(samples, rivals))
+    said = {"method": method, "score": score, "scored": str(head), "precision": precision}
+    origin = provenance(network, samples.preprocessing, notes, technique="heatmap", **said)
     shared = {
         "layer": place,
         "predictions": likeliest(network, head, explained.logits, explained.probabilities),
@@ -134,16 +137,7 @@ def heatmaps(
         "score": score,
         "method": method,
         "photos": samples.photos,
-        "provenance": provenance(
-            network,
-            samples.preprocessing,
-            (*samples.notes, *rival_note(samples, rivals)),
-            technique="heatmap",
-            method=method,
-            score=score,
-            scored=str(head),
-            precision=precision,
-        ),
+        "provenance": with_rivals(origin, rivals),
     }
     return tuple(_heatmap(network, samples.arrays, explained, number, targets, shared) for number in range(count))
 
