@@ -1,6 +1,8 @@
 """Small networks whose range of pixels is known: how each is built. `tools/train_ranges.py` trains them."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,15 @@ class Small:
     @property
     def units(self) -> int:
         return 1 if self.output == "sigmoid" else self.classes
+
+
+def read(path: Path) -> tuple[Small, Any]:
+    """A network as `tools/train_ranges.py` wrote it: its description, and the network in Keras."""
+    with np.load(path) as file:
+        described = json.loads(str(file["small"]))
+        weights = [file[name].astype("float32") for name in sorted(file.files) if name.startswith("w")]
+    small = Small(**{**described, "filters": tuple(described["filters"])})
+    return small, built(small, weights)
 
 
 def built(small: Small, weights: "list[np.ndarray] | None" = None) -> Any:

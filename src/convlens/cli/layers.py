@@ -1,5 +1,6 @@
 """What `convlens layers` does."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from convlens.cli.load import load
@@ -31,30 +32,32 @@ def run_layers(model: str, as_json: bool, **options: Any) -> None:
     note([*notes, *(line for one in found["outputs"] for line in one.pop("notes"))])
     if as_json:
         return print_json({"layers": layers, **found})
-    rows = [
-        [
-            layer["path"],
-            layer["kind"],
-            " x ".join("?" if side is None else str(side) for side in layer["output_shape"][1:]),
-            f"{layer['parameters']:,}",
-            "heatmaps" if layer["default"] else "",
-        ]
-        for layer in layers
-    ]
-    table(network.source, ["layer", "kind", "output", "parameters", "default for"], rows, right=(3,))
-    shapes = ", ".join(
-        " x ".join("any" if side is None else str(side) for side in spec.shape) for spec in network.inputs
+    table(
+        network.source,
+        ["layer", "kind", "output", "parameters", "default for"],
+        [_layer_row(layer) for layer in layers],
+        right=(3,),
     )
     table(
         "input and output",
         ["what", "found"],
         [
-            ["input", shapes],
+            ["input", ", ".join(_shape(spec.shape, "any") for spec in network.inputs)],
             ["preprocessing", found["preprocessing"]],
             ["class names", found["labels"] or "unknown: give --labels"],
             *_output_rows(found["outputs"]),
         ],
     )
+
+
+def _shape(sides: Sequence[int | None], free: str) -> str:
+    """Sides in words, with a word for those that may be of any length."""
+    return " x ".join(free if side is None else str(side) for side in sides)
+
+
+def _layer_row(layer: dict[str, Any]) -> list[str]:
+    shape, default = _shape(layer["output_shape"][1:], "?"), "heatmaps" if layer["default"] else ""
+    return [layer["path"], layer["kind"], shape, f"{layer['parameters']:,}", default]
 
 
 def _outputs(network: "Network") -> list[dict[str, Any]]:

@@ -12,8 +12,11 @@ from convlens.network.preprocessing import Guess, Preprocessing, preprocessing
 # range is known.
 WEIGHTS = {"spread": -0.68, "shift": -3.61, "first": -1.43, "later": -1.15}
 BIAS = {"none": 0.13, "rescale": -3.79, "tf": 1.35, "caffe": 0.0, "torch": 1.07}
+STATISTICS = "the running statistics of batch normalization"
+MISFIT = 0.9  # distance of the first batch normalization; of networks whose range is known it is below 0.45
+IMPLAUSIBLE = -9.0  # what the answers count for the likeliest; of networks whose range is known it is above -7
 WORDS = (
-    (("first", "later"), "the running statistics of batch normalization"),
+    (("first", "later"), STATISTICS),
     (("spread",), "the spread of the logits"),
     (("shift",), "the mean of the logits"),
     (("bias",), "the bias of the first layer"),
@@ -45,7 +48,10 @@ def judged(found: dict[str, Evidence]) -> Guess:
     lead = {name: terms[best][name] - terms[second][name] for name in terms[best]}
     groups = {words: sum(lead[name] for name in names) for names, words in WORDS}
     telling = [words for words, worth in groups.items() if worth > 0.25 * max(groups.values()) > 0]
-    return Guess(tuple(order), tuple(telling))
+    misfit = STATISTICS if found[best].first > MISFIT else ""
+    if terms[best]["spread"] + terms[best]["shift"] < IMPLAUSIBLE:
+        misfit = misfit or "what trained networks answer to photos"
+    return Guess(tuple(order), tuple(telling), misfit)
 
 
 def _terms(mode: str, found: Evidence) -> dict[str, float]:

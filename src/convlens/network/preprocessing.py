@@ -48,10 +48,12 @@ class Guess:
     Attributes:
         shares: (name, confidence) of each that is possible, the likeliest first; confidences sum to one.
         evidence: what spoke for the likeliest against the next, in words.
+        misfit: what does not go with any of them, not even with the likeliest, in words; empty where one fits.
     """
 
     shares: tuple[tuple[str, float], ...]
     evidence: tuple[str, ...]
+    misfit: str = ""
 
     @property
     def mode(self) -> str:
@@ -69,6 +71,8 @@ class Guess:
     @property
     def certainty(self) -> str:
         """ "sure", "unsure" between the first two, or "unknown"."""
+        if self.misfit:
+            return "unknown"
         if self.confidence >= SURE:
             return "sure"
         return "unsure" if self.confidence + self.shares[1][1] >= SURE else "unknown"
@@ -77,6 +81,8 @@ class Guess:
         origin = f", from {' and '.join(self.evidence)}" if self.evidence else ""
         if self.certainty == "sure":
             return f"guessed {self.mode} ({RANGES[self.mode]}), confidence {self.confidence:.2f}{origin}"
+        if self.misfit:
+            return f"none of the known ranges fits {self.misfit}; {self.mode} ({RANGES[self.mode]}) is nearest"
         named = [f"{mode} ({RANGES[mode]}) {share:.2f}" for mode, share in self.shares if share >= WORTH_NAMING]
         if self.certainty == "unsure":
             return f"unsure between {' and '.join(named[:2])}{origin}"
@@ -90,6 +96,7 @@ class Guess:
             "rival": self.rival,
             "shares": dict(self.shares),
             "evidence": list(self.evidence),
+            "misfit": self.misfit,
         }
 
 

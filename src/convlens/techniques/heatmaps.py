@@ -20,7 +20,7 @@ from convlens.results.heatmaps import Heatmap
 from convlens.techniques.activations import recorded
 from convlens.techniques.cam import METHODS
 from convlens.techniques.precision import precision_of
-from convlens.techniques.rivals import rival_note, rival_predictions
+from convlens.techniques.rivals import rival_note, rival_predictions, with_rivals
 from convlens.techniques.targets import Target, top_targets
 
 SCORES = ("logit", "probability")
@@ -139,7 +139,7 @@ def heatmaps(
         "score": score,
         "method": method,
         "photos": samples.photos,
-        "provenance": provenance(network, samples.preprocessing, notes, **how),
+        "provenance": with_rivals(provenance(network, samples.preprocessing, notes, **how), rivals),
     }
     return tuple(_heatmap(network, head, samples.arrays, explained, number, given, shared) for number in range(count))
 

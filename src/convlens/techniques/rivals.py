@@ -1,5 +1,8 @@
 """What a network would say of images with another preprocessing that is about as likely as the one guessed."""
 
+from dataclasses import asdict
+from typing import Any
+
 import numpy as np
 
 from convlens.network.base import Network
@@ -36,3 +39,11 @@ def rival_note(samples: Samples, rivals: tuple[tuple[Prediction, ...], ...] | No
     ]
     rest = f", and {len(words) - NAMED} more" if len(words) > NAMED else ""
     return [f"with {samples.rival.preprocessing.name} the predictions are {', '.join(words[:NAMED])}{rest}"]
+
+
+def with_rivals(origin: dict[str, Any], rivals: tuple[tuple[Prediction, ...], ...] | None) -> dict[str, Any]:
+    """A provenance whose guess of the preprocessing tells what the rival would predict."""
+    if rivals is None:
+        return origin
+    told = [[asdict(one) for one in shown] for shown in rivals]
+    return {**origin, "preprocessing_guess": {**origin["preprocessing_guess"], "rival_predictions": told}}
