@@ -106,15 +106,6 @@ def test_a_range_that_is_none_of_the_known_is_said_to_be(scale: float, shift: fl
     assert note.endswith(f"went on with {found.mode}: give preprocess= if it is another")
 
 
-def test_an_untrained_network_is_not_guessed_with_confidence() -> None:
-    keras.utils.set_random_seed(0)
-    layers = keras.layers
-    parts = [layers.Conv2D(8, 3, activation="relu"), layers.Flatten(), layers.Dense(10, activation="softmax")]
-    found = guess(convlens.load(keras.Sequential([keras.Input((24, 24, 3)), *parts])))
-    assert found is not None
-    assert found.certainty != "sure"
-
-
 def test_shares_are_a_softmax_of_weighted_evidence() -> None:
     nothing = Evidence(0, 0, 0, 0, 0)
     even = judged({"none": nothing, "rescale": nothing, "tf": nothing})

@@ -75,7 +75,8 @@ def test_one_sigmoid_unit_has_two_classes_with_opposite_evidence() -> None:
     down, up = explain(model, [0, 1])
     assert up.status == ("ok",)
     assert down.status == ("no positive evidence",)
-    logit = float(convlens.activations(model, IMAGE[0] * 255, "conv")["conv"].mean((1, 2))[0] @ dense[:, 0] + bias[0])
+    seen = convlens.activations(model, IMAGE[0] * 255, "conv", value_range=(0, 255))["conv"]
+    logit = float(seen.mean((1, 2))[0] @ dense[:, 0] + bias[0])
     shown = {one.index: one.score for one in up.predictions[0]}
     assert shown[1] == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
     assert shown[0] == pytest.approx(1 - shown[1], abs=1e-5)

@@ -65,7 +65,7 @@ def grad_cam(model: Any, layer: Any, x: Any, target: int) -> tuple[np.ndarray, n
     ],
 )
 def test_the_size_follows_from_the_first_linear_layer(make: Any, shape: tuple[int, ...], said: str) -> None:
-    network = convlens.load(make(), preprocess="rescale")
+    network = convlens.load(make(), preprocess="rescale", head="classes")
     assert network.inputs[0].shape == shape
     assert network.input_size == shape[:2]
     assert any(f"{shape[0]}x{shape[1]} is inferred from" in note and said in note for note in network.notes)

@@ -38,7 +38,7 @@ RANGES = {
 }
 
 
-SURE, WORTH_NAMING = 0.8, 0.02  # shares of confidence
+SURE, WORTH_NAMING = 0.9, 0.02  # shares of confidence
 
 
 @dataclass(frozen=True)
