@@ -65,7 +65,9 @@ def test_partial_computes_it_and_says_so(without_c):
 def test_an_unknown_preprocessing_is_not_guessed_from_untrained_predictions(without_c):
     network = convlens.load(without_c)
     found = convlens.activations(network, PHOTO, ["a"])
-    assert any("taken as none" in note for note in found.provenance["notes"])
+    assert any(
+        "as they are, as what runs through untrained layers tells nothing" in note for note in found.provenance["notes"]
+    )
 
 
 def test_weights_left_over_while_layers_go_without_are_an_error(tmp_path):
@@ -92,7 +94,7 @@ def test_weights_left_over_alone_are_a_note(tmp_path):
 
 def test_untrained_on_purpose_is_a_note(tmp_path):
     (tmp_path / "net.json").write_text(branched().to_json())
-    network = convlens.load(tmp_path / "net.json", weights="random", preprocess="rescale")
+    network = convlens.load(tmp_path / "net.json", weights="random", preprocess="rescale", head="classes")
     assert network.notes == ["the network is untrained: weights=random"]
     assert convlens.heatmap(network, PHOTO).values.shape[0] == 1
 

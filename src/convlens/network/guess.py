@@ -26,16 +26,22 @@ _KEPT: "WeakKeyDictionary[Network, Guess]" = WeakKeyDictionary()
 
 
 def guess(network: Network) -> Guess | None:
-    """The likeliest of the known preprocessings, from the network alone; None where it takes no photos.
+    """The likeliest of the known preprocessings, from the network alone; None where it takes no photos, or
+    where what it says of them means nothing.
 
     It depends on the network's weights and on photos that come with convlens, not on the user's images, so that every
     command comes to the same one.
     """
     if network not in _KEPT:
-        if not possible_modes(network) or 0 in network.untrained.reach(network).outputs:
-            return None  # it takes no photos, or what it says of them means nothing
+        if not possible_modes(network) or _says_nothing(network):
+            return None
         _KEPT[network] = judged(evidence(network))
     return _KEPT[network]
+
+
+def _says_nothing(network: Network) -> bool:
+    """Whether the output runs through layers without weights of their own."""
+    return 0 in network.untrained.reach(network).outputs
 
 
 def judged(found: dict[str, Evidence]) -> Guess:
@@ -65,8 +71,11 @@ def known_preprocessing(network: Network) -> tuple[Preprocessing, tuple[str, ...
         return network.preprocessing, ()
     verdict, advice = guess(network), "give preprocess= if it is another"
     if verdict is None:
-        as_it_is = preprocessing("none", "as it is: the network does not take one photo")
-        return as_it_is, (f"preprocessing is unknown; inputs go in as they are: {advice}",)
+        why = (
+            "what runs through untrained layers tells nothing" if _says_nothing(network) else "it takes no single photo"
+        )
+        as_it_is = preprocessing("none", f"as it is: {why}")
+        return as_it_is, (f"preprocessing is unknown; inputs go in as they are, as {why}: {advice}",)
     guessed = preprocessing(verdict.mode, str(verdict), verdict)
     more = "" if verdict.certainty == "sure" else f"; went on with {verdict.mode}"
     return guessed, (f"preprocessing is unknown; {verdict}{more}: {advice}",)

@@ -29,7 +29,7 @@ class Form:
         told: how that was found, in words.
         pooled: whether the numbers come out of a pooling or flattening layer.
         signs: what the values keep to on all probes: "probabilities" (0-1, by a sigmoid), "within 0 and 1",
-            "within -1 and 1", "never negative", "norm 1".
+            "within -1 and 1", "never negative" (and at times 0), "norm 1".
     """
 
     shape: tuple[int | None, ...]
@@ -252,7 +252,8 @@ def _signs(rows: np.ndarray) -> frozenset[str]:
         lengths = np.sqrt((rows.astype("float64") ** 2).sum(-1))
         if np.allclose(lengths, 1, atol=1e-3):
             found.add("norm 1")
-        if rows.min() >= 0:
+        lit = rows[(rows > 0).any(-1)]
+        if rows.min() >= 0 and (lit == 0).any():  # a few logits may well be positive on all probes, but none is 0
             found.add("never negative")
     if np.abs(rows).max() <= 1 and np.abs(rows).max() > 0:
         found.add("within -1 and 1")

@@ -149,7 +149,7 @@ def _raw(form: Form, units: int, exclusive: str | None, picture: bool) -> Kind:
     if form.pooled:
         return EMBEDDING, False, f"what layer {form.pooled} puts out, which pools or flattens features"
     if "never negative" in form.signs:
-        return EMBEDDING, False, "its values are never negative, as those of features are"
+        return EMBEDDING, False, "its values are never negative and some are 0, as those of features are"
     if picture:
         return SCORE, False, "it has the image's own size and channels"
     return CLASSES, False, f"{units} raw outputs: nothing tells whether they exclude one another"
