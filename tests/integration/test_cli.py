@@ -125,7 +125,7 @@ def test_report_makes_a_page_of_everything(
         (["activations", "{model}", "{photo}", "--colormap", "virids"], "viridis"),
         (["activations", "{model}", "{photo}", "--preprocess", "cafe"], "caffe"),
         (["activations", "{model}", "{photo}", "--labels", "{two}"], "2 names, but the network has 3 classes"),
-        (["activations", "{model}", "{channels}"], "has 5 channels, the network takes 3"),
+        (["activations", "{model}", "{channels}"], "in 5 channels, the network takes 3"),
         (["heatmap", "{model}", "{photo}", "-l", "classes"], "such as late, pool, early"),
         (["heatmap", "{model}", "{photo}", "-t", "3"], "class 3 is out of range"),
         (["heatmap", "{model}", "{photo}", "-t", "-1"], "class -1 is out of range"),

@@ -400,7 +400,8 @@ def test_the_first_paint_takes_less_than_a_second(visit: Callable, folder: Path)
 def test_on_paper_every_layer_is_there_and_no_controls(visit: Callable, folder: Path) -> None:
     page = visit(folder / "index.html").page
     page.emulate_media(media="print")
-    assert page.locator("article .sheet").evaluate_all("found => found.every((image) => image.offsetHeight > 0)")
+    assert page.locator("article .sheet").count() > 1
+    page.wait_for_function("[...document.querySelectorAll('article .sheet')].every((image) => image.offsetHeight > 0)")
     for hidden in (".bar", ".toolbar", ".tiles", "footer", ".slider"):
         assert not page.locator(hidden).first.is_visible()
     assert len(page.pdf(format="A4")) > 20_000

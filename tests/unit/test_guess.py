@@ -169,7 +169,7 @@ def test_what_takes_no_photos_is_not_guessed(inputs: list[tuple[int, ...]]) -> N
     assert guess(network) is None
     chosen, (note,) = known_preprocessing(network)
     assert (chosen.name, chosen.guess) == ("none", None)
-    assert note == "preprocessing is unknown; inputs go in as they are: give preprocess= if it is another"
+    assert "inputs go in as they are, as it takes no single photo: give preprocess=" in note
 
 
 def test_typical_photos_have_the_colours_of_photos() -> None:

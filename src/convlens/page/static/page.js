@@ -187,6 +187,10 @@ startHeat();
 startFind();
 startChoices();
 if (embedded) startPictures();
+// paper has no later: pictures that wait to be scrolled to are asked for as soon as one prints
+matchMedia("print").addEventListener("change", (paper) => {
+  if (paper.matches) all("img[loading=lazy]").forEach((image) => { image.loading = "eager"; });
+});
 grids.forEach(measure);
 choosePhoto(0);
 grids.forEach((grid) => near.observe(grid.article));
