@@ -74,7 +74,9 @@ def find_form(network: "Network", output: int) -> Form:
     values, *kept = probe(network, inputs, output, paths)
     shape, has_axis = _shape(network, values, output)
     values = values if has_axis else values[..., None]
-    return _Search(network, output, inputs, values, dict(zip(paths, kept, strict=True)), makers, shape, has_axis).form()
+    # what sums over the batch has as many numbers as one image's output, of a batch of one alone
+    beside = {path: numbers for path, numbers in zip(paths, kept, strict=True) if numbers.size == values.size}
+    return _Search(network, output, inputs, values, beside, makers, shape, has_axis).form()
 
 
 def _shape(network: "Network", values: np.ndarray, output: int) -> tuple[tuple[int | None, ...], bool]:
