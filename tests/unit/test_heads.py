@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import convlens
-from convlens.errors import OptionError, TargetError
+from convlens.errors import ModelError, OptionError, TargetError
 from tests.contract import twin
 from tests.unit import heads
 from tests.unit.heads import ON_TORCH, functional, keras, layers, ops, subclassed
@@ -330,3 +330,13 @@ def test_a_sigmoid_by_function_equals_captum() -> None:
     expected = captum.LayerGradCam(raw, raw.last).attribute(x, 0, relu_attributions=True).detach().numpy()[:, 0]
     found = explained(opened(heads.torch_module(1, lambda z: torch.sigmoid(z).view(-1))), 1)
     close(found.values, expected)
+
+
+def test_an_output_that_mixes_the_images_of_a_batch_is_refused() -> None:
+    inputs = keras.Input((8, 8, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, name="conv")(inputs))
+    scores = keras.layers.Dense(3)(pooled)
+    network = convlens.load(keras.Model(inputs, keras.ops.softmax(scores, axis=0)), preprocess="rescale")
+    with pytest.raises(ModelError, match="when others are beside it"):
+        network.predict(np.zeros((8, 8, 3), "uint8"))
+    assert convlens.activations(network, np.zeros((8, 8, 3), "uint8"), "conv")["conv"].shape == (1, 6, 6, 4)

@@ -73,10 +73,29 @@ def find_form(network: "Network", output: int) -> Form:
     paths = candidates(network, output)
     values, *kept = probe(network, inputs, output, paths)
     shape, has_axis = _shape(network, values, output)
+    _check_images_apart(network, inputs, output, values)
     values = values if has_axis else values[..., None]
     # what sums over the batch has as many numbers as one image's output, of a batch of one alone
     beside = {path: numbers for path, numbers in zip(paths, kept, strict=True) if numbers.size == values.size}
     return _Search(network, output, inputs, values, beside, makers, shape, has_axis).form()
+
+
+def _check_images_apart(network: "Network", inputs: list[np.ndarray], output: int, values: np.ndarray) -> None:
+    """Raises ModelError where what an image comes to depends on the others beside it."""
+
+    def alike(found: np.ndarray, other: np.ndarray) -> bool:
+        most = np.abs(np.nan_to_num(other, posinf=0, neginf=0)).max()
+        return bool(np.allclose(found, other, rtol=1e-2, atol=1e-3 * most + 1e-6, equal_nan=True))
+
+    (pair,) = probe(network, [array[:2] for array in inputs], output, [])
+    if pair.shape[1:] != values.shape[1:] or alike(pair, values[:2]):
+        return
+    if alike(probe(network, inputs, output, [])[0], values):  # else it is random, as dropout is that is always on
+        raise ModelError(
+            f"output {output} of {network.source} says other things of an image when others are beside it (a softmax"
+            " over the axis of the batch, or statistics of the batch), so that it has no prediction for one image;"
+            " give a model that takes images one by one, such as one with softmax over its last axis"
+        )
 
 
 def _shape(network: "Network", values: np.ndarray, output: int) -> tuple[tuple[int | None, ...], bool]:
