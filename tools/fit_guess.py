@@ -17,8 +17,8 @@ from scipy.optimize import minimize
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import convlens
-from convlens.network import guess
-from convlens.network.evidence import Evidence, evidence
+from convlens.network.inspect import guess
+from convlens.network.inspect.evidence import Evidence, evidence
 from tests.ranges import Small, read
 
 NUMBERS = tuple(guess.WEIGHTS)

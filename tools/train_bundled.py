@@ -179,8 +179,8 @@ def export(model: nn.Sequential, path: Path) -> None:
 def test(path: Path, data: Path) -> None:
     """Prints the accuracy of a Keras file on the test photos, read as convlens reads them."""
     import convlens
-    from convlens.network.feed import read_samples
-    from convlens.network.head import predictions
+    from convlens.network.inspect.head import predictions
+    from convlens.network.samples import read_samples
 
     network = convlens.load(path, preprocess="rescale")
     right = []

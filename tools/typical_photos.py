@@ -1,6 +1,6 @@
 """Make the sheet of typical photos that the guess of an unknown preprocessing looks at.
 
-    python tools/typical_photos.py src/convlens/network/typical_photos.jpg
+    python tools/typical_photos.py src/convlens/network/inspect/typical_photos.jpg
 
 Four views of each of four photos that come with scikit-image without restrictions (chelsea and coffee: CC0; rocket:
 public domain, SpaceX; astronaut: public domain, NASA). Each view gets a mean and a contrast of its own, so that all

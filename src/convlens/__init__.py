@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from convlens.api import heatmap as heatmap
     from convlens.api import load as load
     from convlens.api import report as report
+    from convlens.data.predictions import Prediction as Prediction
+    from convlens.data.predictions import Predictions as Predictions
     from convlens.errors import ConvlensError as ConvlensError
-    from convlens.predictions import Prediction as Prediction
-    from convlens.predictions import Predictions as Predictions
 
 __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(["load", "activations", "filter_patterns", "heatmap", "report"], "convlens.api"),
-    **dict.fromkeys(["Prediction", "Predictions"], "convlens.predictions"),
+    **dict.fromkeys(["Prediction", "Predictions"], "convlens.data.predictions"),
     "ConvlensError": "convlens.errors",
 }
 __all__ = [

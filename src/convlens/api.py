@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convlens.data.images import ValueRange
 from convlens.errors import OptionError, TargetError
-from convlens.images import ValueRange
 from convlens.results.activations import Activations
 from convlens.results.patterns import FilterPatterns
 
 if TYPE_CHECKING:
-    from convlens.network.base import Network
+    from convlens.network.network import Network
 
 Progress = Callable[[int, int], None]
 
@@ -58,7 +58,7 @@ def load(
         OptionError: unknown head, or one that the output cannot be.
         BackendError: no framework is installed, or not the one the model needs.
     """
-    from convlens.network.opening import open_network
+    from convlens.loading.opening import open_network
 
     return open_network(model, preprocess, labels, input_shape, weights, architecture, custom, trust, partial, head)
 
@@ -67,8 +67,8 @@ def _network(network: Any, batch_size: int | None) -> "Network":
     """The network itself; anything else is loaded first."""
     if batch_size is not None and batch_size < 1:
         raise OptionError(f"batch size {batch_size}: expected at least 1")
-    if "convlens.network.base" in sys.modules:
-        from convlens.network.base import Network
+    if "convlens.network.network" in sys.modules:
+        from convlens.network.network import Network
 
         if isinstance(network, Network):
             return network
@@ -103,7 +103,7 @@ def activations(
     Raises:
         ImageError, LayerError, ModelError.
     """
-    from convlens.network.feed import read_samples
+    from convlens.network.samples import read_samples
     from convlens.techniques.activations import activations as look
 
     network = _network(network, batch_size)
@@ -190,7 +190,7 @@ def heatmap(
     Raises:
         ImageError, LayerError, TargetError, OptionError.
     """
-    from convlens.network.feed import read_samples
+    from convlens.network.samples import read_samples
     from convlens.techniques.heatmaps import heatmaps
     from convlens.techniques.targets import find_target
 
@@ -239,8 +239,8 @@ def report(
     Raises:
         OutputError, ImageError, ModelError.
     """
+    from convlens.jobs.survey import survey
     from convlens.page.notebook import Report
-    from convlens.survey import survey
 
     given = {"single_file": single_file, "overwrite": overwrite, "seed": seed, "batch_size": batch_size}
     return Report(survey(_network(network, batch_size), images, out, value_range=value_range, **given).page)

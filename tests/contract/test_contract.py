@@ -10,7 +10,7 @@ import pytest
 
 import convlens
 from convlens import backend
-from convlens.network.base import StopForward
+from convlens.network.network import StopForward
 from tests.contract import twin
 from tests.contract.kinds import KINDS, Kind
 

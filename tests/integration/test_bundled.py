@@ -7,8 +7,8 @@ import pytest
 
 import convlens
 from convlens.bundled import MODEL, photo
-from convlens.network.feed import read_samples
-from convlens.network.head import predictions
+from convlens.network.inspect.head import predictions
+from convlens.network.samples import read_samples
 
 
 @pytest.fixture(scope="module")

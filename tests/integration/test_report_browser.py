@@ -17,7 +17,7 @@ from PIL import Image
 
 import convlens
 from convlens import page as pages
-from convlens import survey as surveying
+from convlens.jobs import survey as surveying
 
 playwright = pytest.importorskip("playwright.sync_api", reason='no playwright: pip install "convlens[test]"')
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

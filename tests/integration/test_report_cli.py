@@ -47,7 +47,7 @@ def test_a_finished_run_gets_its_page_anew(
 def test_an_interrupted_single_file_holds_what_was_finished(
     model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from convlens import survey
+    from convlens.jobs import survey
 
     def stop(*given: object, **more: object) -> None:
         raise KeyboardInterrupt

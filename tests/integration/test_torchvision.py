@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import convlens
+from convlens.data.labels import imagenet_names
 from convlens.errors import ModelError, OptionError, PreprocessingError
-from convlens.network.labels import imagenet_names
 
 torchvision = pytest.importorskip("torchvision")
 torch = pytest.importorskip("torch")
@@ -127,7 +127,7 @@ def test_torchvisions_vision_transformer() -> None:
     torch.nn.init.normal_(network.model.heads.head.weight, generator=torch.manual_seed(2))  # zeros otherwise
     assert network.inputs[0].shape == (224, 224, 3)
     heatmap = convlens.heatmap(network, photo(), 5)
-    x = torch.from_numpy(convlens.network.feed.read_samples(network, photo()).arrays[0]).permute(0, 3, 1, 2)
+    x = torch.from_numpy(convlens.network.samples.read_samples(network, photo()).arrays[0]).permute(0, 3, 1, 2)
     module = network.model.encoder.layers.encoder_layer_10
     assert heatmap.layer == "encoder.layers.encoder_layer_10"
     assert relative(heatmap.values, patch_cam(network.model, module, x, 5, (14, 14))) <= 1e-4
@@ -146,7 +146,7 @@ def test_timms_vision_transformer_on_grids_that_are_not_square(sides: tuple[int,
     network = convlens.load(model, preprocess="tf", input_shape=(*sides, 3))
     grid = sides[0] // 16, sides[1] // 16
     heatmap = convlens.heatmap(network, photo(), 5)
-    x = torch.from_numpy(convlens.network.feed.read_samples(network, photo()).arrays[0]).permute(0, 3, 1, 2)
+    x = torch.from_numpy(convlens.network.samples.read_samples(network, photo()).arrays[0]).permute(0, 3, 1, 2)
     assert heatmap.layer == "blocks.10"
     assert heatmap.values.shape == (1, *grid)
     assert relative(heatmap.values, patch_cam(model, model.blocks[10], x, 5, grid)) <= 1e-4

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convlens.network.keras_tree import every_layer
-from convlens.network.loading import open_model
+from convlens.loading import open_model
+from convlens.network.keras.tree import every_layer
 
 CONVOLUTIONS = {  # how many each file has, from the collection's manifest
     "K03": 2, "K06": 3, "K08": 5, "K12": 3, "K13": 15, "K16": 2, "K18": 13, "K21": 2, "K24": 3, "K33": 52, "K42": 27,

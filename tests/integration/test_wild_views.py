@@ -10,8 +10,8 @@ import pytest
 
 import convlens
 from convlens.cli import main
-from convlens.network.feed import read_samples
-from convlens.survey import pattern_layers
+from convlens.jobs.survey import pattern_layers
+from convlens.network.samples import read_samples
 from tests.integration.test_wild import Mnist, ResNet20, Scripted
 
 CLASSIFIERS = {  # the last spatial layer that every path crosses, and its sides

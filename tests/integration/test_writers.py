@@ -10,7 +10,7 @@ import pytest
 
 import convlens
 from convlens.errors import ModelError
-from convlens.network.loading import open_model
+from convlens.loading import open_model
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "keras_architectures.py"
 ARCHIVE = Path(__file__).parents[1] / "fixtures" / "keras_writers.tar.xz"

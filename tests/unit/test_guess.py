@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import convlens
-from convlens.network import feed
-from convlens.network.evidence import Evidence, typical_photos
-from convlens.network.guess import guess, judged, known_preprocessing
-from convlens.network.preprocessing import MODES
+from convlens.data.preprocessing import MODES
+from convlens.network import samples as feed
+from convlens.network.inspect.evidence import Evidence, typical_photos
+from convlens.network.inspect.guess import guess, judged, known_preprocessing
 from tests.ranges import read
 
 FOLDER = Path(__file__).parents[1] / "known_ranges"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convlens.data.images import Photo, files, fit, read_image, read_images, settled
 from convlens.errors import ImageError
-from convlens.images import Photo, files, fit, read_image, read_images, settled
 
 RED, WHITE, GREEN, BLUE = (255, 0, 0), (255, 255, 255), (0, 255, 0), (0, 0, 255)
 

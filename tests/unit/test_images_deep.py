@@ -10,9 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from convlens.data.images import PIXELS, UNDECIDED, files, fit, read_image, read_images
+from convlens.data.images.files import from_path
 from convlens.errors import ImageError
-from convlens.images import PIXELS, UNDECIDED, files, fit, read_image, read_images
-from convlens.images.files import from_path
 
 HIGH = 65535
 

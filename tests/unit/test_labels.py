@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from convlens.data.labels import Labels, checked, imagenet_names, read_labels
 from convlens.errors import LabelsError, TargetError
-from convlens.network.labels import Labels, checked, imagenet_names, read_labels
 
 
 def test_imagenets_names_are_in_the_usual_order() -> None:

@@ -11,7 +11,7 @@ import keras
 import pytest
 
 from convlens.errors import ConvlensError
-from convlens.network.loading import open_model, sniff
+from convlens.loading import open_model, sniff
 from tests.unit.test_loading_zoo import _legacy_weights
 
 EACH = 30
@@ -53,7 +53,7 @@ def originals(tmp_path_factory):
 
 def _torch(folder: Path):
     torch = pytest.importorskip("torch")
-    from convlens.network.loading.checkpoints import load_state, read_content, state_dict_in
+    from convlens.loading.checkpoints import load_state, read_content, state_dict_in
 
     def net():
         return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 3))

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from convlens.errors import ModelError
-from convlens.network.loading import open_model
+from convlens.loading import open_model
 from tests.unit.loading_files import conv2d, write_hdf5
 
 RANDOM = np.random.default_rng(0)

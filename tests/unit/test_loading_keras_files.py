@@ -14,7 +14,7 @@ import pytest
 from keras import ops
 
 from convlens.errors import ModelError
-from convlens.network.loading import framework_needed, open_model
+from convlens.loading import framework_needed, open_model
 from tests.unit.loading_files import conv2d, write_hdf5
 
 RANDOM = np.random.default_rng(0)

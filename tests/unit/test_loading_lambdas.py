@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convlens.network.loading.affine import Affine, NotAffine, combine
-from convlens.network.loading.bytecode import disassembly
-from convlens.network.loading.lambdas import code_bytes, read_affine
-from convlens.network.loading.marshal_reader import Unreadable, read_code
+from convlens.loading.affine import Affine, NotAffine, combine
+from convlens.loading.bytecode import disassembly
+from convlens.loading.lambdas import code_bytes, read_affine
+from convlens.loading.marshal_reader import Unreadable, read_code
 
 CODES = json.loads(Path(__file__).with_suffix(".json").read_text())
 # what the functions compute, written down again

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from convlens.errors import ModelError
-from convlens.network.loading import open_model
+from convlens.loading import open_model
 from tests.unit.loading_files import conv2d, write_hdf5
 
 CODES = json.loads((Path(__file__).parent / "test_loading_lambdas.json").read_text())
@@ -191,7 +191,7 @@ def test_json_nested_without_end(tmp_path):
 
 def test_pickle_is_recognized_and_not_opened(tmp_path):
     torch = pytest.importorskip("torch")
-    from convlens.network.loading import checkpoints, sniff
+    from convlens.loading import checkpoints, sniff
 
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Exploit(), 2))
     torch.save({"state_dict": Exploit()}, tmp_path / "zip.pt")
@@ -204,7 +204,7 @@ def test_pickle_is_recognized_and_not_opened(tmp_path):
 
 def test_pickle_inside_torchscript_is_not_run(tmp_path):
     pytest.importorskip("torch")
-    from convlens.network.loading import torch_archives
+    from convlens.loading import torch_archives
 
     with zipfile.ZipFile(tmp_path / "s.pt", "w") as archive:
         archive.writestr("s/data.pkl", pickle.dumps(Exploit(), 2))

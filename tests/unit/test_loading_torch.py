@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from convlens.errors import BackendError, ModelError  # noqa: E402
-from convlens.network.loading import framework_needed, open_model, sniff  # noqa: E402
-from convlens.network.loading.checkpoints import load_state, read_content, state_dict_in  # noqa: E402
-from convlens.network.loading.torch_archives import safetensors_weights, script_weights  # noqa: E402
+from convlens.loading import framework_needed, open_model, sniff  # noqa: E402
+from convlens.loading.checkpoints import load_state, read_content, state_dict_in  # noqa: E402
+from convlens.loading.torch_archives import safetensors_weights, script_weights  # noqa: E402
 
 on_torch = pytest.mark.skipif(
     keras.backend.backend() != "torch", reason="opening a PyTorch model needs the torch backend"

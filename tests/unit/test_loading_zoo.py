@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from convlens.errors import ModelError
-from convlens.network.loading import framework_needed, open_model, zoo
-from convlens.network.transforms import named, normalization
+from convlens.loading import framework_needed, open_model, zoo
+from convlens.loading.transforms import named, normalization
 
 # what the documentation of keras.applications says each family takes
 MODES = {

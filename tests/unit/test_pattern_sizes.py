@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import convlens
 from convlens.cli.commands import convlens as command
 from convlens.errors import OptionError, reason
-from convlens.survey import survey
+from convlens.jobs.survey import survey
 
 ON_TORCH = keras.backend.backend() == "torch"
 layers = keras.layers

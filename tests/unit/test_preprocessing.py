@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from convlens.backend import keras_ready
+from convlens.data.preprocessing import MODES, preprocessing
 from convlens.errors import PreprocessingError
-from convlens.network.preprocessing import MODES, preprocessing
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 5, 7, 3)).astype("float32")
 ORACLES = {"caffe": "vgg16", "tf": "mobilenet_v2", "torch": "densenet", "none": "efficientnet"}

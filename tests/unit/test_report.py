@@ -15,14 +15,14 @@ import pytest
 from PIL import Image
 
 from convlens import page
+from convlens.data.images import Photo
 from convlens.errors import OutputError
-from convlens.images import Photo
+from convlens.output.folder import Run
 from convlens.page.view import blocks, digits, missing, picture
 from convlens.render.sprites import contrast_cells, sheet
 from convlens.results.activations import Activations, each_channel, statistics
 from convlens.results.heatmaps import Heatmap, Prediction
 from convlens.results.patterns import FilterPatterns
-from convlens.store import Run
 
 LAYER = "block/conv"
 HOSTILE = "../../x<script>window.hacked=1</script>\"'><img src=x onerror=window.hacked=1>"

@@ -11,7 +11,7 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 
-from convlens.images import Photo
+from convlens.data.images import Photo
 from convlens.page.notebook import Report
 from convlens.results.activations import Activations, statistics
 from convlens.results.heatmaps import Heatmap, Prediction

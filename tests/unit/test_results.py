@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convlens.data.images import Photo
 from convlens.errors import FilterError, OutputError
-from convlens.images import Photo
+from convlens.output.folder import MANIFEST, plain
 from convlens.results.activations import Activations, LayerStatistics, statistics
 from convlens.results.heatmaps import Heatmap, Prediction
 from convlens.results.patterns import FilterPatterns
-from convlens.store import MANIFEST, plain
 
 
 def rng() -> np.random.Generator:

@@ -13,8 +13,8 @@ from PIL import Image
 
 import convlens
 from convlens.cli import main
+from convlens.data.preprocessing import MODES
 from convlens.errors import ImageError, OptionError
-from convlens.network.preprocessing import MODES
 
 SIDES = (12, 16)
 

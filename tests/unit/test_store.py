@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from convlens.errors import OutputError
-from convlens.store import MANIFEST, Run, plain, safe_name
+from convlens.output.folder import MANIFEST, Run, plain, safe_name
 
 
 def red(side: int = 4) -> Image.Image:

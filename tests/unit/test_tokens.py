@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import convlens
-from convlens.network.tokens import FIRST, LAST, Tokens, find_layouts
+from convlens.network.torch.tokens import FIRST, LAST, Tokens, find_layouts
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

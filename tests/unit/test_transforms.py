@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from convlens.data.preprocessing import preprocessing
 from convlens.errors import PreprocessingError
-from convlens.network.preprocessing import preprocessing
-from convlens.network.transforms import Pipeline, categories, read_transforms
+from convlens.loading.transforms import Pipeline, categories, read_transforms
 
 torch = pytest.importorskip("torch")
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")

@@ -114,7 +114,7 @@ def test_dependence_is_that_of_the_graph(tmp_path, noise):
     model = keras.Model(start, [layers.GlobalAveragePooling2D()(tensor) for tensor in tensors[1:]])
     (tmp_path / "net.json").write_text(model.to_json())
     network = convlens.load(model, preprocess="none")
-    from convlens.network.untrained import reach_of
+    from convlens.network.inspect.untrained import reach_of
 
     missing = f"n{rng.integers(0, 8)}"
     found = reach_of(network, [missing])

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from convlens.data.images import Photo
 from convlens.errors import ImageError
-from convlens.images import Photo
 
 MODEL = Path(__file__).parent / "cats_and_dogs_small.keras"
 

@@ -9,8 +9,8 @@ from convlens.cli.load import load
 from convlens.cli.output import note, print_json, stages, table, written
 from convlens.cli.samples import samples, value_range
 from convlens.cli.timings import lap
-from convlens.predictions import VALUE, noun, number
-from convlens.store import Run
+from convlens.data.predictions import VALUE, noun, number
+from convlens.output.folder import Run
 
 if TYPE_CHECKING:
     from convlens.results.heatmaps import Heatmap

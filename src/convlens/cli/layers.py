@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 from convlens.cli.load import load
 from convlens.cli.output import note, print_json, table
 from convlens.errors import ConvlensError
-from convlens.survey import layer_json
+from convlens.jobs.survey import layer_json
 
 if TYPE_CHECKING:
-    from convlens.network.base import Network
+    from convlens.network.network import Network
 
 
 def run_layers(model: str, as_json: bool, **options: Any) -> None:
-    from convlens.network.guess import known_preprocessing
+    from convlens.network.inspect.guess import known_preprocessing
 
     network = load(model, options)
     layers = [layer_json(layer) for layer in network.layers]

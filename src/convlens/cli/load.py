@@ -11,7 +11,7 @@ from convlens.cli.shapes import parse_shapes
 from convlens.cli.timings import lap
 
 if TYPE_CHECKING:
-    from convlens.network.base import Network
+    from convlens.network.network import Network
 
 
 LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust", "partial", "head")
@@ -32,7 +32,7 @@ def load(model: str, options: dict[str, Any]) -> "Network":
 def _start_framework(model: str) -> None:
     """Imports the framework that the model needs, without what it writes on its way."""
     from convlens.backend import keras_ready
-    from convlens.network.loading import framework_needed
+    from convlens.loading import framework_needed
 
     needed = "torch" if framework_needed(model) == "torch" else None
     with hushed():

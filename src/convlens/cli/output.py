@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from convlens.store import plain
+from convlens.output.folder import plain
 
 PIPED = 160  # columns where there is no terminal to ask
 

@@ -12,14 +12,14 @@ from convlens.cli.output import note, print_json, stages, table, written
 from convlens.cli.samples import samples, value_range
 from convlens.cli.timings import lap
 from convlens.errors import OptionError
-from convlens.network.layers import LayerInfo
+from convlens.jobs.survey import survey
+from convlens.network.inspect.layers import LayerInfo
+from convlens.output.folder import MANIFEST, Run
 from convlens.results.patterns import OK, STATUS, FilterPatterns, ranges
-from convlens.store import MANIFEST, Run
-from convlens.survey import survey
 from convlens.techniques.patterns.selection import parse_filters
 
 if TYPE_CHECKING:
-    from convlens.network.base import Network
+    from convlens.network.network import Network
 
 IN_HAND = 64  # filters between two times that patterns are kept
 Progress = Callable[[int, int], None]

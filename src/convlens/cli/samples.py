@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from convlens.errors import OptionError
 
 if TYPE_CHECKING:
-    from convlens.network.base import Network
+    from convlens.network.network import Network
 
 
 def samples(network: "Network", images: Sequence[str]) -> list[Any]:

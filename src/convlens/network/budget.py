@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convlens.network.base import Network
+from convlens.network.network import Network
 
 BUDGET = 512 * 2**20  # bytes of activations held at the same time
 LARGEST = 32

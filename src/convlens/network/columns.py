@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from convlens.data.images import read_values
 from convlens.errors import ImageError
-from convlens.images import read_values
-from convlens.network.base import Network
-from convlens.network.layers import InputSpec
+from convlens.network.inspect.layers import InputSpec
+from convlens.network.network import Network
 
 
 def inputs_apart(network: Network, images: Any) -> list[Any]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from convlens import backend
-from convlens.network.head import Head
-from convlens.network.layers import InputSpec
+from convlens.network.inspect.head import Head
+from convlens.network.inspect.layers import InputSpec
 
 OnOutput = Callable[[str, tuple, Any], Any]
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from convlens.network.base import Network
+from convlens.data.predictions import Prediction, Predictions
 from convlens.network.budget import chunks, images_at_once
-from convlens.network.feed import read_samples
-from convlens.network.head import Head, computed
-from convlens.predictions import Prediction, Predictions
+from convlens.network.inspect.head import Head, computed
+from convlens.network.network import Network
+from convlens.network.samples import read_samples
 
 
 def predict(

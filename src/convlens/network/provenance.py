@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from convlens import backend
-from convlens.network.base import Network
-from convlens.network.preprocessing import Preprocessing
+from convlens.data.preprocessing import Preprocessing
+from convlens.network.network import Network
 
 
 def provenance(

@@ -11,8 +11,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, TemplateError
 
 from convlens.errors import OutputError
+from convlens.output.folder import MANIFEST
 from convlens.page.view import digits, picture, view
-from convlens.store import MANIFEST
 
 PAGE = "index.html"
 COMMANDS = ("report", "demo")

@@ -4,7 +4,7 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-from convlens.predictions import LOGIT, PROBABILITY, VALUE, noun
+from convlens.data.predictions import LOGIT, PROBABILITY, VALUE, noun
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")

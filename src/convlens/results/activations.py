@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from convlens.images import Photo
+from convlens.data.images import Photo
+from convlens.output.folder import Run, safe_name
 from convlens.render.grid import activation_grid, channel_tiles, strip
 from convlens.render.normalize import value_range
 from convlens.render.sprites import sheet
 from convlens.results.notebook import channels_figure, shown
-from convlens.store import Run, safe_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from convlens.images import Photo
-from convlens.predictions import Prediction
+from convlens.data.images import Photo
+from convlens.data.predictions import Prediction
+from convlens.output.folder import Run, safe_name
 from convlens.render.colormap import lookup
 from convlens.render.overlay import heat_picture, overlay, panel
 from convlens.render.sprites import heat_cells, heat_smooth
 from convlens.results.notebook import heat_figure, shown
-from convlens.store import Run, safe_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image
 
 from convlens.errors import FilterError
+from convlens.output.folder import Run, safe_name
 from convlens.render.grid import crossed, pattern_grid
 from convlens.render.normalize import pattern_image
 from convlens.render.sprites import sheet
 from convlens.render.text import framed
 from convlens.results.notebook import channels_figure, png
-from convlens.store import Run, safe_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from convlens.backend.arrays import numpy_arrays
-from convlens.network.base import Network
 from convlens.network.budget import chunks, images_at_once
-from convlens.network.feed import Samples
-from convlens.network.layers import LayerInfo, StopForward
+from convlens.network.inspect.layers import LayerInfo, StopForward
+from convlens.network.network import Network
 from convlens.network.provenance import provenance
+from convlens.network.samples import Samples
 from convlens.results.activations import Activations, Fetched, LayerStatistics
 
 

@@ -8,14 +8,14 @@ import numpy as np
 
 from convlens import backend
 from convlens.backend.arrays import numpy_arrays
+from convlens.data.predictions import PROBABILITY
 from convlens.errors import LayerError, OptionError, near
-from convlens.network.base import Network
 from convlens.network.budget import chunks, images_at_once
-from convlens.network.feed import Samples
-from convlens.network.head import Head, read
+from convlens.network.inspect.head import Head, read
+from convlens.network.network import Network
 from convlens.network.predicting import class_names, listed
 from convlens.network.provenance import provenance
-from convlens.predictions import PROBABILITY
+from convlens.network.samples import Samples
 from convlens.results.heatmaps import Heatmap
 from convlens.techniques.activations import recorded
 from convlens.techniques.cam import METHODS

@@ -2,7 +2,7 @@
 
 from convlens import backend
 from convlens.errors import OptionError, near
-from convlens.network.base import Network
+from convlens.network.network import Network
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 

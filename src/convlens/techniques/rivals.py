@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from convlens.network.base import Network
+from convlens.data.predictions import Prediction, noun, number
 from convlens.network.budget import chunks, images_at_once
-from convlens.network.feed import Samples
-from convlens.network.head import Head, computed
+from convlens.network.inspect.head import Head, computed
+from convlens.network.network import Network
 from convlens.network.predicting import listed
-from convlens.predictions import Prediction, noun, number
+from convlens.network.samples import Samples
 
 NAMED = 4  # images whose predictions a note tells
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 from convlens.errors import TargetError
-from convlens.network.base import Network
-from convlens.network.head import EMBEDDING, Head
+from convlens.network.inspect.head import EMBEDDING, Head
+from convlens.network.network import Network
 from convlens.network.predicting import class_names
 
 UP, DOWN = "up", "down"

@@ -8,8 +8,8 @@ import numpy as np
 
 from convlens import backend
 from convlens.backend.arrays import numpy_arrays
-from convlens.network.base import Network
-from convlens.network.layers import LayerInfo
+from convlens.network.inspect.layers import LayerInfo
+from convlens.network.network import Network
 from convlens.techniques.patterns.image import STARTS, Pixels, start_images
 from convlens.techniques.patterns.objectives import objective, value
 

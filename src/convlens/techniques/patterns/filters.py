@@ -8,10 +8,10 @@ import numpy as np
 
 from convlens import backend
 from convlens.errors import ModelError, OptionError, near, reason
-from convlens.network.base import Network
 from convlens.network.budget import BUDGET, image_bytes
-from convlens.network.guess import known_preprocessing
-from convlens.network.layers import LayerInfo
+from convlens.network.inspect.guess import known_preprocessing
+from convlens.network.inspect.layers import LayerInfo
+from convlens.network.network import Network
 from convlens.network.provenance import provenance
 from convlens.results.patterns import FilterPatterns
 from convlens.techniques.batches import side_by_side

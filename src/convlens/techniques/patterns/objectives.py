@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from convlens.network.base import Network
+from convlens.network.network import Network
 from convlens.techniques.activations import recorded
 
 

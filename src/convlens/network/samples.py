@@ -1,0 +1,123 @@
+"""From the user's images to the arrays that a network takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from convlens.data.images import (
+    PIXELS,
+    Photo,
+    ValueRange,
+    checked_range,
+    fit,
+    range_notes,
+    read_images,
+    remarks,
+    settled,
+)
+from convlens.data.preprocessing import AS_GIVEN, Preprocessing, preprocessing
+from convlens.network.columns import inputs_apart, values_for
+from convlens.network.inspect.guess import known_preprocessing
+from convlens.network.network import Network
+
+LONGEST = 1024  # pixels, for networks that take any size
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images as they are shown, and as the network takes them.
+
+    Attributes:
+        photos: one a sample.
+        arrays: one an input of the network, float32 (samples, height, width, channels) where it takes images.
+        preprocessing: what the images went through, which may be guessed.
+        notes: what was done to them that the user should know, a line each.
+        rival: the same images with the preprocessing that is the next likely, where the guess is not sure.
+    """
+
+    photos: tuple[Photo, ...]
+    arrays: tuple[np.ndarray, ...]
+    preprocessing: Preprocessing
+    notes: tuple[str, ...] = ()
+    rival: "Samples | None" = None
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, chosen: slice) -> "Samples":
+        arrays = tuple(array[chosen] for array in self.arrays)
+        return replace(self, photos=self.photos[chosen], arrays=arrays, rival=self.rival and self.rival[chosen])
+
+
+def read_samples(network: Network, images: Any, value_range: ValueRange = None) -> Samples:
+    """The user's images for a network, which is not changed by it.
+
+    Args:
+        images: one image or a list of them (paths, Pillow images, arrays). For a network with several inputs, a
+            sample is a tuple with an entry an input, or a dict by their names: images, and arrays for inputs that
+            take none.
+        value_range: (low, high), the values of black and white in arrays and in files of more than 8 bits, or
+            "network" where they are as the network takes them.
+
+    Raises:
+        ImageError: an image cannot be read or does not fit the network, or a sample lacks an input.
+        OptionError: the value range is none.
+    """
+    value_range = checked_range(value_range)
+    changes = network.preprocessing.changes_pixels if network.preprocessing else None
+    photos: dict[int, list[Photo]] = {}
+    arrays, notes = [], []
+    for number, (spec, column) in enumerate(zip(network.inputs, inputs_apart(network, images), strict=True)):
+        if spec.is_image:
+            photos[number], said = settled(read_images(column, value_range), changes)
+            notes += [f"input {spec.name}: {note}" if len(network.inputs) > 1 else note for note in said]
+            arrays.append(fitted(network, photos[number], number))
+        else:
+            arrays.append(values_for(spec, column))
+    notes += range_notes([photo for column in photos.values() for photo in column], value_range)
+    shown = photos[network.image_input]
+    pixels = {number: np.array([photo.unit == PIXELS for photo in column]) for number, column in photos.items()}
+    chosen, said, rival = AS_GIVEN, (), None
+    if any(some.any() for some in pixels.values()):
+        chosen, said = known_preprocessing(network)
+
+    def through(mode: Preprocessing) -> tuple[np.ndarray, ...]:
+        return tuple(_preprocessed(one, pixels.get(number), mode) for number, one in enumerate(arrays))
+
+    if chosen.guess and chosen.guess.rival:
+        other = preprocessing(chosen.guess.rival, f"the rival of {chosen.name}")
+        rival = Samples(tuple(shown), through(other), other)
+    return Samples(tuple(shown), through(chosen), chosen, (*said, *notes, *remarks(shown)), rival)
+
+
+def _preprocessed(array: np.ndarray, pixels: np.ndarray | None, chosen: Preprocessing) -> np.ndarray:
+    """An input as the network takes it: what are pixels goes through the preprocessing, the rest is so already.
+
+    Args:
+        pixels: for each of the images, whether it is in pixels; None where they are no images.
+    """
+    if pixels is None or not pixels.any():
+        return array
+    if pixels.all():
+        return chosen(array)
+    changed = array.copy()
+    changed[pixels] = chosen(array[pixels])
+    return changed
+
+
+def fitted(network: Network, photos: Sequence[Photo], number: int | None = None) -> np.ndarray:
+    """Photos at the size and channels of an input, in their own units, float32 (batch, height, width, channels)."""
+    height, width, channels = network.inputs[network.image_input if number is None else number].shape
+    if height is None or width is None:
+        tall, wide = network.input_size or _common_size(photos)
+        height, width = height or tall, width or wide
+    return np.stack([fit(photo, height, width, channels or 3) for photo in photos])
+
+
+def _common_size(photos: Sequence[Photo]) -> tuple[int, int]:
+    """The first photo's own size, at most LONGEST a side: a batch has one size."""
+    height, width = photos[0].size
+    share = min(1.0, LONGEST / max(height, width))
+    return max(round(height * share), 1), max(round(width * share), 1)
