@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from convlens.data.images import ValueRange
-from convlens.errors import OptionError, TargetError
 from convlens.results.activations import Activations
 from convlens.results.patterns import FilterPatterns
+from convlens.techniques.request import ActivationsRequest, Compute, HeatmapRequest, PatternRequest, Progress
 
 if TYPE_CHECKING:
     from convlens.network.network import Network
-
-Progress = Callable[[int, int], None]
 
 
 def load(
@@ -63,10 +63,8 @@ def load(
     return open_network(model, preprocess, labels, input_shape, weights, architecture, custom, trust, partial, head)
 
 
-def _network(network: Any, batch_size: int | None) -> "Network":
+def _network(network: Any) -> "Network":
     """The network itself; anything else is loaded first."""
-    if batch_size is not None and batch_size < 1:
-        raise OptionError(f"batch size {batch_size}: expected at least 1")
     if "convlens.network.network" in sys.modules:
         from convlens.network.network import Network
 
@@ -83,6 +81,7 @@ def activations(
     value_range: ValueRange = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Activations:
     """What each layer makes of an image, from one forward pass that stops after the last layer wanted.
 
@@ -96,6 +95,7 @@ def activations(
             pixels of 0-1, 16-bit files are 0-65535; other integers need it, other floats go in as they are.
         batch_size: images at once; as many as fit a memory budget by default.
         progress: called with the number of images done and their total.
+        cancelled: asked between steps; once it is true, `CancelledError` is raised.
 
     Returns:
         a mapping of layer paths to float32 (batch, height, width, channels), with statistics and pictures.
@@ -104,10 +104,12 @@ def activations(
         ImageError, LayerError, ModelError.
     """
     from convlens.network.samples import read_samples
-    from convlens.techniques.activations import activations as look
+    from convlens.techniques.activations import activations as run
 
-    network = _network(network, batch_size)
-    return look(network, read_samples(network, images, value_range), layers, batch_size, progress)
+    compute = Compute(batch_size, progress, cancelled)
+    request = ActivationsRequest(None if layers is None else tuple([layers] if isinstance(layers, str) else layers))
+    network = _network(network)
+    return run(network, read_samples(network, images, value_range), request, compute)
 
 
 def filter_patterns(
@@ -116,13 +118,14 @@ def filter_patterns(
     filters: Iterable[int] | str | int | None = None,
     size: int | tuple[int, int] | None = None,
     *,
-    steps: int = 40,
-    step_size: float = 1.0,
-    seed: int = 0,
-    method: str = "ascent",
+    steps: int = PatternRequest.steps,
+    step_size: float = PatternRequest.step_size,
+    seed: int = PatternRequest.seed,
+    method: str = PatternRequest.method,
     batch_size: int | None = None,
     progress: Progress | None = None,
-    precision: str = "auto",
+    cancelled: Callable[[], bool] | None = None,
+    precision: str = PatternRequest.precision,
 ) -> FilterPatterns:
     """An image that each filter of a layer responds to strongly, by gradient ascent from noise on grey.
 
@@ -137,6 +140,7 @@ def filter_patterns(
         method: "ascent".
         batch_size: filters at once.
         progress: called with the number of filters done and their total.
+        cancelled: asked before each step; once it is true, `CancelledError` is raised.
         precision: of the network's computing, "float32", "bfloat16" or "auto": bfloat16 where the device gains by it.
 
     Returns:
@@ -146,10 +150,11 @@ def filter_patterns(
     Raises:
         LayerError, FilterError, OptionError, ModelError.
     """
-    from convlens.techniques.patterns.filters import filter_patterns as climb
+    from convlens.techniques.patterns.filters import filter_patterns as run
 
-    network = _network(network, batch_size)
-    return climb(network, layer, filters, size, steps, step_size, seed, method, batch_size, progress, precision)
+    compute = Compute(batch_size, progress, cancelled)
+    request = PatternRequest(layer, filters, size, steps, step_size, seed, method, precision)
+    return run(_network(network), request, compute)
 
 
 def heatmap(
@@ -158,14 +163,15 @@ def heatmap(
     target: int | str | Sequence[int | str] | None = None,
     layer: str | None = None,
     *,
-    method: str = "grad-cam",
-    score: str = "logit",
+    method: str = HeatmapRequest.method,
+    score: str = HeatmapRequest.score,
     top: int | None = None,
     output: int | str = 0,
     value_range: ValueRange = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
-    precision: str = "float32",
+    cancelled: Callable[[], bool] | None = None,
+    precision: str = HeatmapRequest.precision,
 ) -> Any:
     """Where in an image a class comes from.
 
@@ -182,6 +188,7 @@ def heatmap(
         value_range: as for `activations`.
         batch_size: images at once.
         progress: called with the number of images done and their total.
+        cancelled: asked between steps; once it is true, `CancelledError` is raised.
         precision: of the network's computing, "float32", "bfloat16" or "auto"; the maps are computed in float32 always.
 
     Returns:
@@ -192,22 +199,14 @@ def heatmap(
     """
     from convlens.network.samples import read_samples
     from convlens.techniques.heatmaps import heatmaps
-    from convlens.techniques.targets import find_target
 
-    network = _network(network, batch_size)
-    if target is not None and top is not None:
-        raise OptionError("give target or top, not both")
-    listed = isinstance(target, Iterable) and not isinstance(target, str)
-    several = top is not None or listed
-    wanted: list[Any] = list(target) if listed else [target]  # pyright: ignore[reportArgumentType]
-    head = network.head(output)
-    targets = None if target is None else [find_target(network, head, one) for one in wanted]
-    if targets == []:
-        raise TargetError("no target given; expected a class index or name")
-    samples = read_samples(network, images, value_range)
-    shown = 1 if top is None else top
-    made = heatmaps(network, samples, targets, layer, method, score, shown, output, batch_size, progress, precision)
-    return made if several else made[0]
+    compute = Compute(batch_size, progress, cancelled)
+    several = target is not None and not isinstance(target, int | str | np.integer)
+    targets: Any = target if several or target is None else (target,)
+    request = HeatmapRequest(targets, layer, method, score, top, output, precision)
+    network = _network(network)
+    maps = heatmaps(network, read_samples(network, images, value_range), request, compute)
+    return maps if several or top is not None else maps[0]
 
 
 def report(
@@ -243,4 +242,4 @@ def report(
     from convlens.page.notebook import Report
 
     given = {"single_file": single_file, "overwrite": overwrite, "seed": seed, "batch_size": batch_size}
-    return Report(survey(_network(network, batch_size), images, out, value_range=value_range, **given).page)
+    return Report(survey(_network(network), images, out, value_range=value_range, **given).page)

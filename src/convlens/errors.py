@@ -52,6 +52,10 @@ class OutputError(ConvlensError):
     """A folder that cannot be written to."""
 
 
+class CancelledError(ConvlensError):
+    """What was being computed was cancelled by its caller."""
+
+
 class OptionError(ConvlensError):
     """An option with a value that it does not take."""
 

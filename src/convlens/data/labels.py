@@ -46,7 +46,7 @@ def _plain(name: str) -> str:
 @cache
 def imagenet_names() -> tuple[str, ...]:
     """The 1000 class names of ImageNet (ILSVRC 2012), in the usual order."""
-    text = resources.files("convlens.network").joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
+    text = resources.files("convlens.data").joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
 
 

@@ -25,6 +25,7 @@ from convlens.results.heatmaps import Heatmap
 from convlens.techniques.activations import activations
 from convlens.techniques.heatmaps import correlation, heatmaps
 from convlens.techniques.patterns.filters import filter_patterns
+from convlens.techniques.request import ActivationsRequest, Compute, HeatmapRequest, PatternRequest
 
 PATTERN_LAYERS = 5
 PATTERNS = 64
@@ -123,7 +124,7 @@ class Survey:
         self.run.note("activations", {"images": [photo.name for photo in self.samples.photos], "layers": layers})
         size = self.batch_size or images_at_once(self.network, self.samples.arrays)
         for chunk in chunks(total, size):  # raw values of all images at once would not fit into memory
-            found = activations(self.network, self.samples[chunk])
+            found = activations(self.network, self.samples[chunk], ActivationsRequest())
             for layer, entries in found.write_sprites(self.run).items():
                 shape = list(found[layer].shape[1:])
                 layers.setdefault(layer, {"shape": shape, "images": []})["images"] += entries
@@ -134,8 +135,8 @@ class Survey:
         top = min(self.top, self.network.head().classes)
         listed: list[dict[str, Any]] = []
         for layer in heatmap_layers(self.network, self.samples.arrays):
-            shared = {"top": top, "layer": layer, "batch_size": self.batch_size}
-            made = heatmaps(self.network, self.samples, progress=self.begin(f"{name} at {layer}"), **shared)
+            compute = Compute(self.batch_size, self.begin(f"{name} at {layer}"))
+            made = heatmaps(self.network, self.samples, HeatmapRequest(top=top, layer=layer), compute)
             self.notes += [note for note in made[0].notes if note not in self.notes]
             for heatmap in made:
                 pictures = [heatmap.write_layers(self.run, index) for index in range(len(self.samples))]
@@ -160,9 +161,9 @@ class Survey:
 
     def _patterns(self, layer: str) -> Callable[[str], None]:
         def make(name: str) -> None:
-            wanted = range(min(PATTERNS, self.network.layer(layer).output_shape[-1] or 0))
-            given = {"seed": self.seed, "batch_size": self.batch_size, "progress": self.begin(name)}
-            made = filter_patterns(self.network, layer, wanted, self.size, **given)
+            filters = tuple(range(min(PATTERNS, self.network.layer(layer).output_shape[-1] or 0)))
+            request = PatternRequest(layer, filters, self.size, seed=self.seed)
+            made = filter_patterns(self.network, request, Compute(self.batch_size, self.begin(name)))
             self.notes += [line for line in made.notes if line not in self.notes]
             self.patterns.append(made.write_sprite(self.run))
             self.run.note("patterns", self.patterns)

@@ -1,6 +1,6 @@
 """What each layer makes of an image."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from convlens.network.network import Network
 from convlens.network.provenance import provenance
 from convlens.network.samples import Samples
 from convlens.results.activations import Activations, Fetched, LayerStatistics
+from convlens.techniques.request import PLAIN, ActivationsRequest, Compute
 
 
 def recorded(network: Network, layers: Sequence[LayerInfo]) -> Callable:
@@ -82,21 +83,15 @@ def _statistics(output: Any, summary: np.ndarray) -> list[LayerStatistics]:
 
 
 def activations(
-    network: Network,
-    samples: Samples,
-    layers: str | Iterable[str] | None = None,
-    batch_size: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    network: Network, samples: Samples, request: ActivationsRequest, compute: Compute = PLAIN
 ) -> Activations:
     """The outputs of layers for a batch of images, in one forward pass that stops after the last layer wanted.
 
     Args:
         network: the network to look into.
         samples: the images.
-        layers: names or globs; every convolution and pooling layer by default, save those that run through layers
-            without weights.
-        batch_size: images at once; as many as fit the memory budget by default.
-        progress: called with the number of images done and their total.
+        request: the layers, which by default are those that have weights for all that they run through.
+        compute: how.
 
     Returns:
         by layer path, float32 (batch, height, width, channels), or (batch, …, features) where it is not spatial.
@@ -105,27 +100,28 @@ def activations(
         LayerError: a layer is unknown, or there are none to look at.
         ModelError: a layer runs through layers without weights.
     """
-    listed = network.select(layers)
-    chosen = (network.untrained.trained(network, listed) or listed) if layers is None else listed
+    listed = network.select(request.layers)
+    chosen = (network.untrained.trained(network, listed) or listed) if request.layers is None else listed
     left = [layer.path for layer in listed if layer not in chosen]
     notes = [f"left out, as they run through layers without weights: {', '.join(left)}"] if left else []
     network.untrained.check(network, [layer.path for layer in chosen])
     run = network.compiled(("activations", *(layer.path for layer in chosen)), summarized(recorded(network, chosen)))
     parts: dict[str, list[Any]] = {layer.path: [] for layer in chosen}
     measured: dict[str, list[LayerStatistics]] = {layer.path: [] for layer in chosen}
-    total, size = len(samples), batch_size or images_at_once(network, samples.arrays)
+    total, size = len(samples), compute.batch_size or images_at_once(network, samples.arrays)
     with network.reading():
         for chunk in chunks(total, size):
+            compute.check()
             outputs = run(*network.tensors(samples[chunk].arrays))
             for layer, (output, summary) in zip(chosen, outputs, strict=True):
                 # what one batch makes fits the budget and may stay on the device until somebody asks for it
                 parts[layer.path].append(output if size >= total else numpy_arrays(output)[0])
                 measured[layer.path] += _statistics(output, *numpy_arrays(summary))
-            if progress:
-                progress(chunk.stop, total)
+            compute.report(chunk.stop, total)
     found = {path: tuple(each) for path, each in measured.items()}
     fetch = {path: partial(_joined, some) for path, some in parts.items()}
-    origin = provenance(network, samples.preprocessing, [*samples.notes, *notes], technique="activations")
+    how = {"technique": request.technique, "request": request.to_json()}
+    origin = provenance(network, samples.preprocessing, [*samples.notes, *notes], **how)
     return Activations(Fetched(fetch), samples.photos, found, origin)
 
 

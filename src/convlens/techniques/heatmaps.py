@@ -20,8 +20,9 @@ from convlens.results.heatmaps import Heatmap
 from convlens.techniques.activations import recorded
 from convlens.techniques.cam import METHODS
 from convlens.techniques.precision import precision_of
+from convlens.techniques.request import PLAIN, Compute, HeatmapRequest
 from convlens.techniques.rivals import rival_note, rival_predictions, with_rivals
-from convlens.techniques.targets import Target, top_targets
+from convlens.techniques.targets import Target, find_targets
 
 SCORES = ("logit", "probability")
 SHOWN = 5  # predictions an image
@@ -84,32 +85,16 @@ def class_maps(network: Network, layer: str, head: Head, method: str, score: str
 
 
 def heatmaps(
-    network: Network,
-    samples: Samples,
-    targets: Sequence[Target] | None = None,
-    layer: str | None = None,
-    method: str = "grad-cam",
-    score: str = "logit",
-    top: int = 1,
-    output: int | str = 0,
-    batch_size: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    precision: str = "float32",
+    network: Network, samples: Samples, request: HeatmapRequest, compute: Compute = PLAIN
 ) -> tuple[Heatmap, ...]:
     """One heatmap a target, for a batch of images, from one forward pass for all targets.
 
     Args:
         network: the network to explain.
         samples: the images.
-        targets: classes, or numbers to raise or lower; the top classes of each image by default.
-        layer: where to look; the last spatial tensor that every path to the output crosses by default.
-        method: one of METHODS.
-        score: "logit", the score before the softmax or sigmoid (the paper's), or "probability", the one after it.
-        top: how many of the likeliest classes, without targets.
-        output: which of the network's outputs, by number or name.
-        batch_size: images at once; as many as fit the memory budget by default.
-        progress: called with the number of images done and their total.
-        precision: of the network's computing, as for patterns; the maps themselves are computed in float32 always.
+        request: the targets, which are the likeliest class of each image by default, the layer, by default the last
+            spatial tensor that every path to the output crosses, and the method.
+        compute: how.
 
     Returns:
         heatmaps with values float32 (batch, height, width) after the ReLU, and a status an image.
@@ -119,27 +104,29 @@ def heatmaps(
         TargetError: the output has no classes, or fewer.
         OptionError: unknown method, score, precision or output.
         ModelError: the output runs through layers without weights.
+        CancelledError: the caller cancelled it.
     """
-    precision = precision_of(network, precision)
-    head = network.head(output)
-    _check(network, head, method, score)
-    given = list(targets) if targets is not None else top_targets(network, head, top)
-    place = spatial_layer(network, layer)
-    count = len(given) if given is not None else top
-    key = ("heatmap", place, head.output, method, score, count, given is not None, precision)
-    run = network.compiled(key, class_maps(network, place, head, method, score, count, given is not None))
-    explained = _explain(network, run, place, samples.arrays, given, count, batch_size, progress, precision)
-    rivals = rival_predictions(network, head, samples, batch_size, SHOWN)
-    how = {"technique": "heatmap", "method": method, "score": score, "head": head.to_json(), "precision": precision}
+    precision = precision_of(network, request.precision)
+    head = network.head(request.output)
+    _check(network, head, request.method, request.score)
+    count = len(request.targets) if request.targets is not None else 1 if request.top is None else request.top
+    given = find_targets(network, head, request.targets, count)
+    place = spatial_layer(network, request.layer)
+    how = request.method, request.score, count, given is not None
+    run = network.compiled(("heatmap", place, head.output, precision, *how), class_maps(network, place, head, *how))
+    explained = _explain(network, run, place, samples.arrays, given, count, precision, compute)
+    rivals = rival_predictions(network, head, samples, compute.batch_size, SHOWN)
+    origin = {name: getattr(request, name) for name in ("technique", "method", "score")}
+    origin |= {"head": head.to_json(), "precision": precision, "request": request.to_json()}
     notes = [*samples.notes, *rival_note(samples, rivals), *head.notes]
     shared = {
         "layer": place,
         "predictions": listed(network, head, explained.scores, explained.ranked, SHOWN),
         "rival_predictions": rivals,
-        "score": score,
-        "method": method,
+        "score": request.score,
+        "method": request.method,
         "photos": samples.photos,
-        "provenance": with_rivals(provenance(network, samples.preprocessing, notes, **how), rivals),
+        "provenance": with_rivals(provenance(network, samples.preprocessing, notes, **origin), rivals),
     }
     return tuple(_heatmap(network, head, samples.arrays, explained, number, given, shared) for number in range(count))
 
@@ -151,21 +138,20 @@ def _explain(
     arrays: Sequence[np.ndarray],
     given: Sequence[Target] | None,
     count: int,
-    batch_size: int | None,
-    progress: Callable[[int, int], None] | None,
     precision: str,
+    compute: Compute,
 ) -> Explained:
     total, parts = len(arrays[0]), []
     wanted = np.tile(np.array([one.index for one in given or [Target(0)] * count], "int32"), (total, 1))
     signs = np.tile(np.array([one.sign for one in given or [Target(0)] * count], "float32"), (total, 1))
     shape = network.observe(arrays).shapes[layer][1:]
     with network.differentiating(precision):
-        for chunk in chunks(total, batch_size or images_at_once(network, arrays)):
+        for chunk in chunks(total, compute.batch_size or images_at_once(network, arrays)):
+            compute.check()
             zeros = np.zeros((chunk.stop - chunk.start, *shape), "float32")
             batch = run(*network.tensors([zeros, wanted[chunk], signs[chunk], *(array[chunk] for array in arrays)]))
             parts.append(numpy_arrays(*batch))
-            if progress:
-                progress(chunk.stop, total)
+            compute.report(chunk.stop, total)
     return Explained(*(np.concatenate([part[i] for part in parts], axis) for i, axis in enumerate((1, 1, 0, 0, 0, 0))))
 
 

@@ -1,6 +1,7 @@
 """Which class the user means, or which number and whether up or down, and what it is called."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convlens.errors import TargetError
@@ -73,6 +74,19 @@ def _choice(head: Head) -> str:
     if head.units == 1:
         return 'give "up" (0) or "down"'
     return 'give an index, as "1" or "1 down"'
+
+
+def find_targets(network: Network, head: Head, targets: Sequence[int | str] | None, top: int) -> list[Target] | None:
+    """The targets that the user means, or those of `top_targets` where none are given.
+
+    Raises:
+        TargetError: there are none, or the output has nothing of the kind.
+    """
+    if targets is None:
+        return top_targets(network, head, top)
+    if not targets:
+        raise TargetError("no target given; expected a class index or name")
+    return [find_target(network, head, target) for target in targets]
 
 
 def top_targets(network: Network, head: Head, top: int) -> list[Target] | None:

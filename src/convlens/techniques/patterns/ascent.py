@@ -12,6 +12,7 @@ from convlens.network.inspect.layers import LayerInfo
 from convlens.network.network import Network
 from convlens.techniques.patterns.image import STARTS, Pixels, start_images
 from convlens.techniques.patterns.objectives import objective, value
+from convlens.techniques.request import PLAIN, Compute
 
 EPSILON = 1e-5
 STILL = 1e-4 * EPSILON  # smaller gradients move an image by less than 1e-4 grey levels a step
@@ -76,7 +77,9 @@ class Ascent:
         sizes = np.broadcast_to(pixels.grey_level * settings.step_size, (*settings.sides, len(pixels.offset)))
         (self._sizes,) = network.tensors([sizes.astype("float32")])
 
-    def climb(self, filters: Sequence[int], check: Callable[[], None], attempt: int = 0) -> Climbed:
+    def climb(
+        self, filters: Sequence[int], check: Callable[[], None], attempt: int = 0, compute: Compute = PLAIN
+    ) -> Climbed:
         """Takes `settings.steps` steps with each filter.
 
         A filter without a gradient where it starts goes on to its next start while the others climb, and makes up for
@@ -85,6 +88,7 @@ class Ascent:
         Args:
             check: called before each step; may raise.
             attempt: the place in STARTS of the first start.
+            compute: asked before each step, too.
         """
         directions, others = self._aimed(filters)
         attempts = np.full(len(filters), attempt)
@@ -94,6 +98,7 @@ class Ascent:
         late, live, taken = np.zeros(len(filters), int), np.ones(len(filters), bool), 0
         while (taken < (self._settings.steps + late)[live]).any():
             check()
+            compute.check()
             images, _, steep = self._step(images, directions, self._sizes, *others)
             taken += 1
             if (fresh := live & (late == taken - 1)).any():

@@ -1,6 +1,6 @@
 """What a filter looks for: many filters at once."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 
@@ -21,39 +21,20 @@ from convlens.techniques.patterns.selection import parse_filters
 from convlens.techniques.patterns.sizes import pattern_sides
 from convlens.techniques.patterns.verdict import Outcomes
 from convlens.techniques.precision import precision_of
+from convlens.techniques.request import PLAIN, Compute, PatternRequest
 
 CACHE = 64 * 2**20  # bytes of a batch's layer outputs: on a CPU, a batch that stays in the caches is the fastest
 MOST_ON_CPU, MOST = 32, 256  # filters at once
 
 
-def filter_patterns(
-    network: Network,
-    layer: str,
-    filters: Iterable[int] | str | int | None = None,
-    size: int | tuple[int, int] | None = None,
-    steps: int = 40,
-    step_size: float = 1.0,
-    seed: int = 0,
-    method: str = "ascent",
-    batch_size: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    precision: str = "auto",
-) -> FilterPatterns:
+def filter_patterns(network: Network, request: PatternRequest, compute: Compute = PLAIN) -> FilterPatterns:
     """Images that filters of a layer respond to strongly, by gradient ascent from noise on grey.
 
     Args:
         network: the network to look into; its preprocessing tells in which units its input is.
-        layer: name of the layer; the forward pass stops there.
-        filters: indices, a range, "all" or text such as "0:64,70"; all by default.
-        size: of the images in pixels, a side or (height, width); by default as `pattern_sides` says.
-        steps: how many steps of ascent.
-        step_size: in grey levels of 0-255.
-        seed: of the noise; each filter draws its own.
-        method: one of METHODS.
-        batch_size: filters at once; by default as many as are computed fastest and fit the memory budget. The last
+        request: the layer, at which the forward pass stops, its filters, and the ascent.
+        compute: how; by default as many filters at once as are computed fastest and fit the memory budget. The last
             batch is filled up, so that what comes of a filter does not depend on those beside it.
-        progress: called with the number of filters done and their total.
-        precision: "float32", "bfloat16", or "auto": bfloat16 where the device gains by it.
 
     Returns:
         images uint8 (filters, height, width, 3), the mean activation at the start and at the end, how much of each
@@ -62,28 +43,25 @@ def filter_patterns(
     Raises:
         LayerError: unknown layer.
         FilterError: a filter that the layer does not have.
-        OptionError: unknown method or precision, a size that the layer cannot be computed on, or steps of none.
+        OptionError: unknown method or precision, or a size that the layer cannot be computed on.
         ModelError: the gradient cannot be computed, or the layer runs through layers without weights.
+        CancelledError: the caller cancelled it.
     """
-    info = network.layer(layer)
+    info = network.layer(request.layer)
     network.untrained.check(network, [info.path])
-    chosen = parse_filters(filters, int(info.output_shape[-1] or 0), info.path)
-    if method not in METHODS:
-        raise OptionError(f"unknown method {method!r}: {near(method, METHODS)}")
-    if steps < 1 or (batch_size is not None and batch_size < 1):
-        raise OptionError(f"{steps} steps, batch size {batch_size}: expected at least 1 of each")
-    if not (np.isfinite(step_size) and step_size > 0):
-        raise OptionError(f"step size {step_size}: expected grey levels, more than 0")
-    sides, said = pattern_sides(network, info, size)
-    settings = Settings(sides, steps, step_size, seed, precision_of(network, precision))
-    at_once = batch_size or filters_at_once(network, info, sides)
+    chosen = parse_filters(request.filters, int(info.output_shape[-1] or 0), info.path)
+    if request.method not in METHODS:
+        raise OptionError(f"unknown method {request.method!r}: {near(request.method, METHODS)}")
+    sides, said = pattern_sides(network, info, request.size)
+    settings = Settings(sides, request.steps, request.step_size, request.seed, precision_of(network, request.precision))
+    at_once = compute.batch_size or filters_at_once(network, info, sides)
     scaling, notes = known_preprocessing(network)
     pixels = Pixels(*scaling.affine(network.image_shape[2] or 3))
     with network.differentiating(settings.precision), _explained(info):
-        found = _climb(network, info, chosen, pixels, settings, method, at_once, progress)
-    how = {"method": method, "steps": steps, "step_size": step_size, "seed": seed, "size": list(sides)}
-    how["precision"] = settings.precision
-    origin = provenance(network, scaling, [*notes, *said], technique="filter patterns", **how)
+        found = _climb(network, info, chosen, pixels, settings, request.method, at_once, compute)
+    how = {name: getattr(request, name) for name in ("technique", "method", "steps", "step_size", "seed")}
+    how |= {"size": list(sides), "precision": settings.precision, "request": request.to_json()}
+    origin = provenance(network, scaling, [*notes, *said], **how)
     measured = found.start, found.end, found.of_start, found.status
     return FilterPatterns.from_latents(found.images, chosen, *measured, info.path, origin)
 
@@ -96,7 +74,7 @@ def _climb(
     settings: Settings,
     method: str,
     at_once: int,
-    progress: Callable[[int, int], None] | None,
+    compute: Compute,
 ) -> Outcomes:
     """All filters in batches, those that lose their activation on their way once more from other starts."""
     ascent = METHODS[method](network, layer, pixels, settings)
@@ -107,12 +85,12 @@ def _climb(
         # filled up: the same size always means the same rounding, and one trace
         filled = [[filters[row] for row in rows + rows[-1:] * (at_once - len(rows))] for rows in batches]
         done = 0
-        with closing(side_by_side(partial(ascent.climb, attempt=attempt), filled)) as parts:
+        with closing(side_by_side(partial(ascent.climb, attempt=attempt, compute=compute), filled)) as parts:
             for rows, some, part in zip(batches, filled, parts, strict=True):
                 found.put(rows, part, pixels, partial(ascent.measure, some))
                 done += len(rows)
-                if progress and not attempt:
-                    progress(done, len(filters))
+                if not attempt:
+                    compute.report(done, len(filters))
         # no start gave those a gradient that are still; others lost it on their way
         waiting = np.flatnonzero(found.finite & found.lost & ~found.still).tolist()
     return found
