@@ -10,30 +10,83 @@
 Importing convlens imports no framework; that happens at the first call.
 """
 
+# pyright: strict
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from convlens.api import activations as activations
-    from convlens.api import filter_patterns as filter_patterns
-    from convlens.api import heatmap as heatmap
-    from convlens.api import load as load
-    from convlens.api import report as report
+    from convlens.api.activations import activations as activations
+    from convlens.api.heatmaps import heatmap as heatmap
+    from convlens.api.load import load as load
+    from convlens.api.patterns import filter_patterns as filter_patterns
+    from convlens.api.report import report as report
+    from convlens.data.images import Photo as Photo
     from convlens.data.predictions import Prediction as Prediction
     from convlens.data.predictions import Predictions as Predictions
+    from convlens.errors import ArgumentError as ArgumentError
+    from convlens.errors import BackendError as BackendError
+    from convlens.errors import CancelledError as CancelledError
     from convlens.errors import ConvlensError as ConvlensError
+    from convlens.errors import FilterError as FilterError
+    from convlens.errors import ImageError as ImageError
+    from convlens.errors import LabelsError as LabelsError
+    from convlens.errors import LayerError as LayerError
+    from convlens.errors import ModelError as ModelError
+    from convlens.errors import OptionError as OptionError
+    from convlens.errors import OutputError as OutputError
+    from convlens.errors import PreprocessingError as PreprocessingError
+    from convlens.errors import TargetError as TargetError
+    from convlens.network.network import Network as Network
+    from convlens.results.activations import Activations as Activations
+    from convlens.results.heatmaps import Heatmap as Heatmap
+    from convlens.results.patterns import FilterPatterns as FilterPatterns
 
 __version__ = "0.1.0"
 
+# where each public name is, which is imported when it is first asked for
 _HOMES = {
-    **dict.fromkeys(["load", "activations", "filter_patterns", "heatmap", "report"], "convlens.api"),
-    **dict.fromkeys(["Prediction", "Predictions"], "convlens.data.predictions"),
-    "ConvlensError": "convlens.errors",
+    "load": "api.load",
+    "activations": "api.activations",
+    "filter_patterns": "api.patterns",
+    "heatmap": "api.heatmaps",
+    "report": "api.report",
+    "Network": "network.network",
+    "Photo": "data.images",
+    "Prediction": "data.predictions",
+    "Predictions": "data.predictions",
+    "Activations": "results.activations",
+    "FilterPatterns": "results.patterns",
+    "Heatmap": "results.heatmaps",
+    **dict.fromkeys(
+        [
+            *("ArgumentError", "BackendError", "CancelledError", "ConvlensError", "FilterError", "ImageError"),
+            *("LabelsError", "LayerError", "ModelError", "OptionError", "OutputError", "PreprocessingError"),
+            "TargetError",
+        ],
+        "errors",
+    ),
 }
 __all__ = [
+    "Activations",
+    "ArgumentError",
+    "BackendError",
+    "CancelledError",
     "ConvlensError",
+    "FilterError",
+    "FilterPatterns",
+    "Heatmap",
+    "ImageError",
+    "LabelsError",
+    "LayerError",
+    "ModelError",
+    "Network",
+    "OptionError",
+    "OutputError",
+    "Photo",
     "Prediction",
     "Predictions",
+    "PreprocessingError",
+    "TargetError",
     "__version__",
     "activations",
     "filter_patterns",
@@ -43,10 +96,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'convlens' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    value = getattr(importlib.import_module(f"convlens.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

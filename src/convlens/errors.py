@@ -52,6 +52,10 @@ class OutputError(ConvlensError):
     """A folder that cannot be written to."""
 
 
+class ArgumentError(ConvlensError, TypeError):
+    """An argument that a public function does not have."""
+
+
 class CancelledError(ConvlensError):
     """What was being computed was cancelled by its caller."""
 

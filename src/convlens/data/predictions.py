@@ -17,6 +17,11 @@ class Prediction:
         score: the number.
         unit: what the number is: a "probability" (0-1), a "logit" (a raw score of a class, before any softmax or
             sigmoid, or where it is not known whether there is to be one), or a "value" (in a unit of its own).
+
+    Example:
+        >>> prediction = convlens.Prediction(386, "African elephant", 0.633)
+        >>> f"{prediction.title}: {prediction.words}"
+        'African elephant: probability 0.633'
     """
 
     index: int
@@ -55,6 +60,11 @@ class Predictions(Sequence[tuple[Prediction, ...]]):
         entries: a tuple of predictions an image.
         names: of the images.
         notes: what the user should know of them, a line each.
+
+    Example:
+        >>> predictions = convlens.load("bundled").predict(photo())
+        >>> [prediction.name for prediction in predictions[0]]
+        ['cat', 'dog']
     """
 
     entries: tuple[tuple[Prediction, ...], ...]

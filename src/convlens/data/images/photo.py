@@ -30,6 +30,12 @@ class Photo:
             them, no preprocessing is applied) or "undecided" (as they came, until `settled` decides). Four channels
             of pixels are data for a network that takes four, and colours with opacity for others.
         shown: how `pixels` were made where that is not plain, such as "shown from -80 to 0".
+
+    Example:
+        >>> import numpy
+        >>> picture = convlens.Photo("grey", numpy.full((10, 20, 3), 128, "uint8"))
+        >>> picture.size
+        (10, 20)
     """
 
     name: str
