@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any, TypeVar
 
 # what frameworks put around the message of the layer or operation that failed
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -12,8 +13,42 @@ INNER = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception): (.+)$")
 MARKS = re.compile(r"^(?:\{\{.*?\}\} ?)+|\s*\[Op:\w+\](?: name:.*)?$")
 
 
+Family = TypeVar("Family", bound="ConvlensError")
+SHOWN = 8  # names in a message
+
+
 class ConvlensError(Exception):
-    """Base of every error that a user's input can cause. The command line prints it on one line and exits 2."""
+    """Base of every error that a user's input can cause. The command line prints it on one line and exits 2.
+
+    Attributes:
+        expected: what would have been right; None where the message alone says it.
+        received: what came in its place.
+        available: all that there is to choose from.
+        advice: what to do next, in words.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        expected: Any = None,
+        received: Any = None,
+        available: Iterable[Any] = (),
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.expected, self.received, self.available, self.advice = expected, received, tuple(available), advice
+
+    @classmethod
+    def unknown(cls: type[Family], message: str, received: Any, available: Iterable[str], end: str = "") -> Family:
+        """The error about a name that there is not: the message, then the names nearest to it.
+
+        Args:
+            end: what follows the names.
+        """
+        available = tuple(available)
+        nearest = near(str(received), available)
+        return cls(f"{message}: {nearest}{end}", received=received, available=available)
 
 
 class ImageError(ConvlensError):
@@ -71,12 +106,20 @@ def near(name: str, known: Iterable[str], count: int = 3) -> str:
     close = get_close_matches(name.lower(), lowered, n=count, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(lowered[match] for match in close) + "?"
-    shown = ", ".join(known[:8])
-    return f"available: {shown}" + (f" and {len(known) - 8} more" if len(known) > 8 else "")
+    return f"available: {listing(known)}"
 
 
-def reason(error: BaseException, limit: int = 200) -> str:
+def listing(parts: Iterable[object], shown: int = SHOWN, separator: str = ", ") -> str:
+    """Some names as words for a message: "a, b and 3 more" where there are more than are to be shown."""
+    words = [str(part) for part in parts]
+    return separator.join(words[:shown]) + (f" and {len(words) - shown} more" if len(words) > shown else "")
+
+
+def reason(error: BaseException, limit: int = 200, named: bool = False) -> str:
     """Why something failed, from a framework's error, as one line of at most `limit` characters.
+
+    Args:
+        named: with the class of the error before its words.
 
     Keras puts the name of the layer before an error's own words and all its arguments behind them, and TensorFlow the
     lines of code that led there: what is given is the innermost message.
@@ -88,10 +131,10 @@ def reason(error: BaseException, limit: int = 200) -> str:
             break
         if line and not OPENING.match(line):
             lines.append(line)
-    inner = [found.group(1) for line in lines if (found := INNER.match(line))]
+    inner = [match.group(1) for line in lines if (match := INNER.match(line))]
     words = MARKS.sub("", inner[-1] if inner else lines[0] if lines else "")
     if words.endswith(":") and len(lines) > 1:  # what it announces is on the next line
         words = f"{words} {lines[1]}"
-    if not words or isinstance(error, KeyError):
+    if named or not words or isinstance(error, KeyError):
         words = f"{type(error).__name__}: {words}".rstrip(": ")
     return words if len(words) <= limit else words[: limit - 3] + "..."

@@ -11,7 +11,8 @@ import keras
 import pytest
 
 from convlens.errors import ConvlensError
-from convlens.loading import open_model, sniff
+from convlens.loading import open_model
+from convlens.loading.sniff import sniffed
 from tests.unit.test_loading_zoo import _legacy_weights
 
 EACH = 30
@@ -53,7 +54,7 @@ def originals(tmp_path_factory):
 
 def _torch(folder: Path):
     torch = pytest.importorskip("torch")
-    from convlens.loading.checkpoints import load_state, read_content, state_dict_in
+    from convlens.loading.torch.checkpoints import load_state, read_content, state_dict_in
 
     def net():
         return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 3))
@@ -65,7 +66,7 @@ def _torch(folder: Path):
     (folder / "m.safetensors").write_bytes(len(table).to_bytes(8, "little") + table + bytes(432))
 
     def read(path):
-        load_state(net(), state_dict_in(read_content(path, sniff.sniff(path), trust=False)), path.name)
+        load_state(net(), state_dict_in(read_content(sniffed(path), trust=False)), path.name)
 
     return {folder / name: read for name in ("zip.pt", "old.pt", "e.pt2", "m.safetensors")}
 

@@ -14,7 +14,7 @@ import pytest
 from keras import ops
 
 from convlens.errors import ModelError
-from convlens.loading import framework_needed, open_model
+from convlens.loading import find_source, open_model
 from tests.unit.loading_files import conv2d, write_hdf5
 
 RANDOM = np.random.default_rng(0)
@@ -67,7 +67,7 @@ def test_sequential_as_a_list_with_what_no_longer_parses(tmp_path):
     )
     x = RANDOM.normal(size=(1, 4, 4, 2)).astype("float32")
     loaded = open_model(path)
-    assert loaded.framework == framework_needed(path) == "keras"
+    assert loaded.framework == find_source(path).framework == "keras"
     np.testing.assert_allclose(run(loaded.model, x), x @ w[0, 0] @ w[0, 0][[0, 0, 0]], rtol=1e-4, atol=1e-5)
 
 

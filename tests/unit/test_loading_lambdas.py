@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convlens.loading.affine import Affine, NotAffine, combine
-from convlens.loading.bytecode import disassembly
-from convlens.loading.lambdas import code_bytes, read_affine
-from convlens.loading.marshal_reader import Unreadable, read_code
+from convlens.loading.bytecode.affine import Affine, NotAffine, combine
+from convlens.loading.bytecode.instructions import disassembly
+from convlens.loading.bytecode.lambdas import code_bytes, read_affine
+from convlens.loading.bytecode.marshal_reader import Unreadable, read_code
 
 CODES = json.loads(Path(__file__).with_suffix(".json").read_text())
 # what the functions compute, written down again

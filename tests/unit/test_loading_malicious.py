@@ -191,7 +191,8 @@ def test_json_nested_without_end(tmp_path):
 
 def test_pickle_is_recognized_and_not_opened(tmp_path):
     torch = pytest.importorskip("torch")
-    from convlens.loading import checkpoints, sniff
+    from convlens.loading.sniff import sniffed
+    from convlens.loading.torch.checkpoints import read_content
 
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Exploit(), 2))
     torch.save({"state_dict": Exploit()}, tmp_path / "zip.pt")
@@ -199,16 +200,16 @@ def test_pickle_is_recognized_and_not_opened(tmp_path):
     for name in ("plain.pt", "zip.pt", "old.pt"):
         path = tmp_path / name
         with pytest.raises(ModelError, match=r"would run code|damaged PyTorch file"):
-            checkpoints.read_content(path, sniff.sniff(path), trust=False)
+            read_content(sniffed(path), trust=False)
 
 
 def test_pickle_inside_torchscript_is_not_run(tmp_path):
     pytest.importorskip("torch")
-    from convlens.loading import torch_archives
+    from convlens.loading.torch.archives import script_weights
 
     with zipfile.ZipFile(tmp_path / "s.pt", "w") as archive:
         archive.writestr("s/data.pkl", pickle.dumps(Exploit(), 2))
         archive.writestr("s/constants.pkl", pickle.dumps((), 2))
         archive.writestr("s/code/__torch__.py", "")
     with pytest.raises(ModelError, match=r"damaged TorchScript file \(it asks for"):
-        torch_archives.script_weights(tmp_path / "s.pt")
+        script_weights(tmp_path / "s.pt")

@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from convlens.errors import BackendError, ModelError  # noqa: E402
-from convlens.loading import framework_needed, open_model, sniff  # noqa: E402
-from convlens.loading.checkpoints import load_state, read_content, state_dict_in  # noqa: E402
-from convlens.loading.torch_archives import safetensors_weights, script_weights  # noqa: E402
+from convlens.loading import find_source, open_model, sniff  # noqa: E402
+from convlens.loading.torch.archives import safetensors_weights, script_weights  # noqa: E402
+from convlens.loading.torch.checkpoints import load_state, read_content, state_dict_in  # noqa: E402
 
 on_torch = pytest.mark.skipif(
     keras.backend.backend() != "torch", reason="opening a PyTorch model needs the torch backend"
@@ -76,9 +76,9 @@ def saved(kind: str, net: nn.Module, path) -> None:
 def test_weights_are_found_and_fit(tmp_path, trained, kind):
     path = tmp_path / "model.bin"  # the name says nothing
     saved(kind, trained, path)
-    assert framework_needed(path) == "torch"
+    assert find_source(path).framework == "torch"
     fresh = Net()
-    weights = state_dict_in(read_content(path, sniff.sniff(path), trust=False))
+    weights = state_dict_in(read_content(sniff.sniffed(path), trust=False))
     assert load_state(fresh, weights, path.name).notes == ()
     np.testing.assert_allclose(outputs(fresh), outputs(trained), atol=2e-3 if kind == "half" else 1e-7)
 
@@ -150,7 +150,7 @@ def test_partial_weights_are_said_by_name(trained):
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_torchscript_weights_without_running_it(tmp_path, trained):
     torch.jit.script(trained).save(str(tmp_path / "s.pt"))
-    assert sniff.sniff(tmp_path / "s.pt") == sniff.TORCHSCRIPT
+    assert sniff.sniffed(tmp_path / "s.pt").kind == sniff.TORCHSCRIPT
     found = script_weights(tmp_path / "s.pt")
     assert {key for key in found if "num_batches" not in key} == {k for k in trained.state_dict() if "num_b" not in k}
     fresh = Net()
@@ -161,10 +161,10 @@ def test_torchscript_weights_without_running_it(tmp_path, trained):
 def test_exported_program(tmp_path, trained):
     program = torch.export.export(trained, (torch.zeros(2, 3, 6, 6),))
     torch.export.save(program, tmp_path / "e.pt2")
-    kind = sniff.sniff(tmp_path / "e.pt2")
-    assert kind == sniff.TORCH_EXPORT
+    file = sniff.sniffed(tmp_path / "e.pt2")
+    assert file.kind == sniff.TORCH_EXPORT
     fresh = Net()
-    load_state(fresh, read_content(tmp_path / "e.pt2", kind, trust=False), "e.pt2")
+    load_state(fresh, read_content(file, trust=False), "e.pt2")
     np.testing.assert_array_equal(outputs(fresh), outputs(trained))
 
 
@@ -177,7 +177,7 @@ def test_safetensors(tmp_path):
     )
     path = tmp_path / "model.safetensors"
     path.write_bytes(len(table).to_bytes(8, "little") + table + values)
-    assert sniff.sniff(path) == sniff.SAFETENSORS
+    assert sniff.sniffed(path).kind == sniff.SAFETENSORS
     found = safetensors_weights(path)
     np.testing.assert_array_equal(found["a.b"].numpy(), [[0, 1, 2], [3, 4, 5]])
     assert found["c"].item() == 1.5

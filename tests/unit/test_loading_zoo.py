@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convlens.errors import ModelError
-from convlens.loading import framework_needed, open_model, zoo
+from convlens.loading import find_source, open_model, zoo
 from convlens.loading.transforms import named, normalization
 
 # what the documentation of keras.applications says each family takes
@@ -46,7 +46,7 @@ def test_untrained_network_by_name():
     assert loaded.model.name == "mobilenetv2_1.00_224"
     assert (loaded.preprocessing, loaded.preprocessing_source) == ("tf", "keras.applications.mobilenet_v2")
     assert loaded.labels[386] == "African elephant, Loxodonta africana"
-    assert framework_needed("keras:mobilenetv2") == "keras"
+    assert find_source("keras:mobilenetv2").framework == "keras"
 
 
 def test_unknown_name_says_the_near_ones():

@@ -11,6 +11,7 @@ from convlens.cli.shapes import parse_shapes
 from convlens.cli.timings import lap
 
 if TYPE_CHECKING:
+    from convlens.loading import Source
     from convlens.network.network import Network
 
 
@@ -18,22 +19,24 @@ LOADING = ("preprocess", "labels", "weights", "architecture", "custom", "trust",
 
 
 def load(model: str, options: dict[str, Any]) -> "Network":
+    from convlens.loading import find_source
+
     with stages() as begin:
         begin(f"loading {model}")
-        _start_framework(model)
+        source = find_source(model)
+        _start_framework(source)
         lap("import of the framework")
         with redirect_stdout(sys.stderr):  # Keras says there what it downloads, and stdout may be for JSON
             given = {name: options[name] for name in LOADING}
-            network = convlens.load(model, input_shape=parse_shapes(options["input_shape"]), **given)
+            network = convlens.load(source, input_shape=parse_shapes(options["input_shape"]), **given)
     lap("loading the network")
     return network
 
 
-def _start_framework(model: str) -> None:
+def _start_framework(source: "Source") -> None:
     """Imports the framework that the model needs, without what it writes on its way."""
     from convlens.backend import keras_ready
-    from convlens.loading import framework_needed
 
-    needed = "torch" if framework_needed(model) == "torch" else None
+    needed = "torch" if source.framework == "torch" else None
     with hushed():
         keras_ready(needed).ops.zeros(1)

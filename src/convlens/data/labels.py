@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from convlens.errors import LabelsError, TargetError, near
+from convlens.errors import LabelsError, TargetError, listing
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,19 @@ class Labels:
         whole = [i for i, known in enumerate(self.names) if _plain(known) == wanted]
         synonym = [i for i, known in enumerate(self.names) if wanted in map(_plain, known.split(","))]
         part = [i for i, known in enumerate(self.names) if wanted in _plain(known)]
-        for found in (whole, synonym, part):
-            if len(found) == 1:
-                return found[0]
-            if found:
-                candidates = ", ".join(f"{i} ({self.names[i]})" for i in found[:8])
-                more = f" and {len(found) - 8} more" if len(found) > 8 else ""
-                raise TargetError(f"class name {name!r} is ambiguous: {candidates}{more}; give the index")
-        raise TargetError(f"no class is named {name!r}: {near(name, self.names)}")
+        for indices in (whole, synonym, part):
+            if len(indices) == 1:
+                return indices[0]
+            if indices:
+                candidates = [f"{i} ({self.names[i]})" for i in indices]
+                raise TargetError(
+                    f"class name {name!r} is ambiguous: {listing(candidates)}; give the index",
+                    expected="the name of one class",
+                    received=name,
+                    available=candidates,
+                    advice="give the index",
+                )
+        raise TargetError.unknown(f"no class is named {name!r}", name, self.names)
 
 
 def _plain(name: str) -> str:
@@ -48,6 +53,11 @@ def imagenet_names() -> tuple[str, ...]:
     """The 1000 class names of ImageNet (ILSVRC 2012), in the usual order."""
     text = resources.files("convlens.data").joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
+
+
+def usual_names(classes: int | None) -> tuple[str, ...] | None:
+    """The names of so many classes where nothing else tells them: ImageNet's of 1000; None for any other number."""
+    return imagenet_names() if classes == len(imagenet_names()) else None
 
 
 def read_labels(source: str | Path | Iterable[str]) -> tuple[str, ...]:
@@ -81,6 +91,9 @@ def checked(names: Sequence[str], classes: int, source: str) -> Labels:
     """
     if len(names) != classes:
         raise LabelsError(
-            f"{source} has {len(names)} names, but the network has {classes} classes; give one name a class"
+            f"{source} has {len(names)} names, but the network has {classes} classes; give one name a class",
+            expected=classes,
+            received=len(names),
+            advice="give one name a class",
         )
     return Labels(tuple(names), source)

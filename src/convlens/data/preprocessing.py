@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from convlens.errors import PreprocessingError, near
+from convlens.errors import PreprocessingError, reason
 
 CAFFE_MEAN = np.array([103.939, 116.779, 123.68], "float32")  # blue, green, red
 TORCH_MEAN = np.array([0.485, 0.456, 0.406], "float32")
@@ -122,21 +122,21 @@ class Preprocessing:
             PreprocessingError: the function fails, or returns other images than it got.
         """
         try:
-            found = np.ascontiguousarray(self.function(images), "float32")
+            outcome = np.ascontiguousarray(self.function(images), "float32")
         except PreprocessingError:
             raise
         except Exception as error:  # whatever a function of the user's raises
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise PreprocessingError(
-                f"preprocessing {self.name} fails on float32 {images.shape} (batch, height, width, channels): {reason};"
-                f" give a function of such an array, one of {', '.join(MODES)}, or torchvision's transforms"
+                f"preprocessing {self.name} fails on float32 {images.shape} (batch, height, width, channels):"
+                f" {reason(error)}; give a function of such an array, one of {', '.join(MODES)}, or torchvision's"
+                " transforms"
             ) from error
-        if found.ndim != 4 or (len(found), found.shape[-1]) != (len(images), images.shape[-1]):
+        if outcome.ndim != 4 or (len(outcome), outcome.shape[-1]) != (len(images), images.shape[-1]):
             raise PreprocessingError(
-                f"preprocessing {self.name} makes {found.shape} of {images.shape} (batch, height, width, channels);"
+                f"preprocessing {self.name} makes {outcome.shape} of {images.shape} (batch, height, width, channels);"
                 " expected as many images and channels, channels last"
             )
-        return found
+        return outcome
 
     def __str__(self) -> str:
         if self.guess is not None:
@@ -166,8 +166,8 @@ class Preprocessing:
         matrix = np.stack([(outcome[0, 0] - outcomes[0][0, 0]) / 50 for outcome in outcomes[1:]], -1)
         offset = outcomes[0][0, 0] - matrix @ np.full(channels, 100, "float32")
         pixels = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, channels)).astype("float32")
-        found = self(pixels)
-        if found.shape != pixels.shape or not np.allclose(found, pixels @ matrix.T + offset, rtol=1e-3, atol=1e-3):
+        outcome = self(pixels)
+        if outcome.shape != pixels.shape or not np.allclose(outcome, pixels @ matrix.T + offset, rtol=1e-3, atol=1e-3):
             raise PreprocessingError(
                 f"preprocessing {self.name} is not the same affine function for every pixel, so a pattern cannot be"
                 ' taken back to colours; give preprocess="none" or another of ' + ", ".join(MODES)
@@ -188,6 +188,6 @@ def preprocessing(value: "str | Callable | Preprocessing", source: str, guess: G
         return value
     if callable(value):
         return Preprocessing(getattr(value, "__name__", type(value).__name__), source, value)
-    if value not in MODES:
-        raise PreprocessingError(f"unknown preprocessing {value!r}: {near(str(value), MODES)} (or a function)")
+    if value not in list(MODES):
+        raise PreprocessingError.unknown(f"unknown preprocessing {value!r}", value, MODES, " (or a function)")
     return Preprocessing(value, source, MODES[value], guess)

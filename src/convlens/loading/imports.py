@@ -31,12 +31,12 @@ def import_object(text: str) -> Any:
         raise ModelError(f"{text}: the module {module_name} cannot be imported ({error})") from error
     except Exception as error:
         raise ModelError(f"{text}: importing {module_name} failed: {type(error).__name__}: {error}") from error
-    found: Any = module
+    value: Any = module
     for part in name.split("."):
-        if not hasattr(found, part):
+        if not hasattr(value, part):
             raise ModelError(f"{text}: {module_name} has no {part}")
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
 @contextmanager

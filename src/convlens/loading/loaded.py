@@ -1,12 +1,10 @@
 """What loading hands on: the model, and all that its source says about it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from convlens.errors import ModelError
-
-SHOWN = 8  # names in a message
+from convlens.errors import ModelError, listing
 
 
 @dataclass(frozen=True)
@@ -67,12 +65,16 @@ class Filling:
         if self.untrained and self.unused:
             raise ModelError(
                 f"the weights do not fit: {self.source} has none for {self._names}, and no layer takes those that it"
-                f" has for {shown(self.unused)}; give the architecture that the weights are of"
+                f" has for {self._unused_names}; give the architecture that the weights are of"
             )
 
     @property
     def _names(self) -> str:
-        return shown(label for label, _ in self.untrained)
+        return listing(dict.fromkeys(label for label, _ in self.untrained))
+
+    @property
+    def _unused_names(self) -> str:
+        return listing(dict.fromkeys(self.unused))
 
     @property
     def layers(self) -> tuple[Any, ...]:
@@ -82,10 +84,4 @@ class Filling:
     def notes(self) -> tuple[str, ...]:
         if self.untrained:
             return (f"no weights in {self.source} for {self._names}: these layers are untrained",)
-        return (f"weights in {self.source} that no layer has: {shown(self.unused)}",) if self.unused else ()
-
-
-def shown(names: Iterable[str]) -> str:
-    """A list of names for a message, cut to its first few."""
-    listed = list(dict.fromkeys(names))
-    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
+        return (f"weights in {self.source} that no layer has: {self._unused_names}",) if self.unused else ()

@@ -2,11 +2,10 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from convlens.backend import choose, keras_ready
-from convlens.errors import ConvlensError, ModelError
+from convlens.errors import ConvlensError, ModelError, reason
 from convlens.loading.imports import import_object
 from convlens.loading.loaded import Loaded
 from convlens.loading.objects import described
@@ -37,10 +36,11 @@ def in_memory(source: Any) -> Loaded:
     keras = keras_ready()
     if isinstance(source, keras.Model):
         return Loaded(source, "keras", source.name, loss=getattr(source, "loss", None))
-    raise ModelError(f"expected a path, a name, a keras.Model or a torch.nn.Module, got {name}")
+    expected = "a path, a name, a keras.Model or a torch.nn.Module"
+    raise ModelError(f"expected {expected}, got {name}", expected=expected, received=name)
 
 
-def called(text: str | Path) -> Loaded:
+def called(text: str) -> Loaded:
     """The model that the function of "module:function" or "file.py:function" returns.
 
     Raises:
@@ -51,14 +51,13 @@ def called(text: str | Path) -> Loaded:
     if unset:
         os.environ["KERAS_BACKEND"] = choose()  # the module may import Keras
     try:
-        function = import_object(str(text))
-        made = function() if callable(function) and not is_torch_module(function) else function
+        function = import_object(text)
+        model = function() if callable(function) and not is_torch_module(function) else function
     except ConvlensError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [""])[0][:200]
-        raise ModelError(f"{text} failed: {type(error).__name__}: {reason}") from error
+        raise ModelError(f"{text} failed: {reason(error, named=True)}") from error
     finally:
         if unset and "keras" not in sys.modules:
             del os.environ["KERAS_BACKEND"]  # it did not, so that the model may still choose
-    return in_memory(made)
+    return in_memory(model)

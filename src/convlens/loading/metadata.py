@@ -8,7 +8,7 @@ from typing import Any
 
 from convlens.data.labels import read_labels
 from convlens.data.preprocessing import MODES
-from convlens.errors import LabelsError, ModelError, near
+from convlens.errors import LabelsError, ModelError
 from convlens.loading.loaded import Loaded
 
 LIMIT = 1 << 20  # bytes; a longer file is no metadata
@@ -33,28 +33,28 @@ def metadata_beside(path: Path) -> dict[str, Any] | None:
     if beside == path or not beside.is_file() or beside.stat().st_size > LIMIT:
         return None
     try:
-        found = json.loads(beside.read_text(encoding="utf-8-sig"))
+        metadata = json.loads(beside.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError, RecursionError):
         return None
-    if not isinstance(found, dict) or "class_name" in found or not {"preprocessing", "labels"} & set(found):
+    if not isinstance(metadata, dict) or "class_name" in metadata or not {"preprocessing", "labels"} & set(metadata):
         return None
-    preprocessing, labels = found.get("preprocessing"), found.get("labels")
-    if preprocessing is not None and preprocessing not in MODES:
-        raise ModelError(f"{beside}: unknown preprocessing {preprocessing!r}: {near(str(preprocessing), MODES)}")
+    preprocessing, labels = metadata.get("preprocessing"), metadata.get("labels")
+    if preprocessing is not None and preprocessing not in list(MODES):
+        raise ModelError.unknown(f"{beside}: unknown preprocessing {preprocessing!r}", preprocessing, MODES)
     if labels is not None and not (isinstance(labels, list) and all(isinstance(name, str) for name in labels)):
         raise ModelError(f'{beside}: "labels" must be a list of names, one a class; got {type(labels).__name__}')
-    return found
+    return metadata
 
 
 def with_surroundings(loaded: Loaded, path: Path) -> Loaded:
     """The same, with what the files beside the model say where nothing better is known."""
-    found = metadata_beside(path) or {}
+    metadata = metadata_beside(path) or {}
     where = f"metadata file {path.with_suffix('.json').name}"
     changes: dict[str, Any] = {}
-    if found.get("preprocessing") is not None and loaded.preprocessing is None:
-        changes |= {"preprocessing": found["preprocessing"], "preprocessing_source": where}
-    if found.get("labels") is not None:
-        changes |= {"labels": tuple(found["labels"]), "labels_source": where, "labels_beside": True}
+    if metadata.get("preprocessing") is not None and loaded.preprocessing is None:
+        changes |= {"preprocessing": metadata["preprocessing"], "preprocessing_source": where}
+    if metadata.get("labels") is not None:
+        changes |= {"labels": tuple(metadata["labels"]), "labels_source": where, "labels_beside": True}
     elif loaded.labels is None and (path.parent / "labels.txt").is_file():
         changes |= _labels_beside(loaded, path.parent / "labels.txt")
     return replace(loaded, **changes)

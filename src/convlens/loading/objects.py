@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from convlens.data.labels import imagenet_names
+from convlens.data.labels import usual_names
 from convlens.loading.transforms import normalization, sides_of
 
 
@@ -34,28 +34,28 @@ def timm_configuration(module: Any) -> Mapping[str, Any] | None:
 def timm_description(module: Any, where: str) -> dict[str, Any]:
     """The size, preprocessing and class names that a timm module was configured with."""
     config = timm_configuration(module) or {}
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if config.get("input_size"):
-        found["input_size"] = sides_of(config["input_size"][1:])
+        fields["input_size"] = sides_of(config["input_size"][1:])
     if config.get("mean") is not None and config.get("std") is not None:
-        found |= {"preprocessing": normalization(config["mean"], config["std"]), "preprocessing_source": where}
+        fields |= {"preprocessing": normalization(config["mean"], config["std"]), "preprocessing_source": where}
     classes = getattr(module, "num_classes", config.get("num_classes"))
-    names = config.get("label_names") or (imagenet_names() if config.get("num_classes") == 1000 else ())
+    names = config.get("label_names") or usual_names(config.get("num_classes")) or ()
     if len(names) == classes:
-        found |= {"labels": tuple(names), "labels_source": where}
-    return found
+        fields |= {"labels": tuple(names), "labels_source": where}
+    return fields
 
 
 def _hugging_face(config: Any, where: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if size := _sides(getattr(config, "image_size", None)):
-        found["input_size"] = size
+        fields["input_size"] = size
     names = getattr(config, "id2label", None)
     if isinstance(names, Mapping) and names:
         listed = [str(names.get(number, names.get(str(number), ""))) for number in range(len(names))]
         if all(listed) and listed != [f"LABEL_{number}" for number in range(len(names))]:  # its stand-ins for names
-            found |= {"labels": tuple(listed), "labels_source": where}
-    return found
+            fields |= {"labels": tuple(listed), "labels_source": where}
+    return fields
 
 
 def _sides(size: Any) -> tuple[int, int] | None:

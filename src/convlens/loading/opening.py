@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from convlens.backend import keras_ready
-from convlens.data.labels import Labels, checked, imagenet_names, read_labels
+from convlens.data.labels import Labels, checked, read_labels, usual_names
 from convlens.data.preprocessing import Preprocessing, preprocessing
 from convlens.errors import LabelsError, PreprocessingError
-from convlens.loading import Loaded, framework_needed, open_model
+from convlens.loading import Loaded, find_source, open_model
 from convlens.loading.transforms import Pipeline, Transforms, categories, read_transforms
 from convlens.network.inspect.head import SCORE
 from convlens.network.inspect.head_kinds import Evidence
@@ -34,9 +34,9 @@ def open_network(
     head: Any = None,
 ) -> Network:
     """See `convlens.load`."""
-    needed = framework_needed(model)
-    keras_ready("torch" if needed == "torch" else None)
-    loaded = open_model(model, weights=weights, architecture=architecture, custom=custom, trust=trust)
+    source = find_source(model)
+    keras_ready("torch" if source.framework == "torch" else None)
+    loaded = open_model(source, weights=weights, architecture=architecture, custom=custom, trust=trust)
     given = read_transforms(preprocess) if preprocess is not None else None
     if given:
         loaded = _told(loaded, given)
@@ -124,7 +124,8 @@ def _labels(network: Network, loaded: Loaded, given: str | Path | Sequence[str] 
     """Given by the user, else the source's own, else ImageNet's where there are 1000 classes."""
     units = network.observe().units[0]
     if given is None and loaded.labels is None:
-        return Labels(imagenet_names(), IMAGENET) if units == 1000 else None
+        names = usual_names(units)
+        return Labels(names, IMAGENET) if names else None
     classes = 2 if units == 1 and head != SCORE else units  # a single unit is class 1 against class 0
     if given is not None:
         names = categories(given)

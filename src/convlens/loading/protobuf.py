@@ -1,6 +1,7 @@
 """Protocol buffers, as far as telling one kind of file from another needs it: which fields a message has."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,8 +10,17 @@ MAX_FIELDS = 10_000
 START = 64  # bytes of a field that are shown
 
 
-def fields(path: Path) -> list[tuple[int, int, bytes]]:
-    """The outermost fields of a file that is one message: number, wire type, the first bytes of the content.
+@dataclass(frozen=True)
+class Field:
+    """One field of a message: its number, its wire type, and the first bytes of its content."""
+
+    number: int
+    wire: int
+    start: bytes
+
+
+def fields(path: Path) -> list[Field]:
+    """The outermost fields of a file that is one message.
 
     Returns:
         an empty list where the file is no message.
@@ -23,7 +33,7 @@ def fields(path: Path) -> list[tuple[int, int, bytes]]:
             return []
 
 
-def _fields(file: BinaryIO, size: int) -> Iterator[tuple[int, int, bytes]]:
+def _fields(file: BinaryIO, size: int) -> Iterator[Field]:
     for _ in range(MAX_FIELDS):
         if file.tell() >= size:
             return
@@ -32,13 +42,13 @@ def _fields(file: BinaryIO, size: int) -> Iterator[tuple[int, int, bytes]]:
         if not 0 < number < 2**29 or wire not in (VARINT, FIXED64, BYTES, FIXED32):
             raise ValueError("no field")
         if wire == VARINT:
-            yield number, wire, _varint(file).to_bytes(10, "little")
+            yield Field(number, wire, _varint(file).to_bytes(10, "little"))
             continue
         length = _varint(file) if wire == BYTES else 8 if wire == FIXED64 else 4
         end = file.tell() + length
         if end > size:
             raise ValueError("longer than the file")
-        yield number, wire, file.read(min(length, START))
+        yield Field(number, wire, file.read(min(length, START)))
         file.seek(end)
 
 

@@ -1,15 +1,17 @@
 """What a file is, told by its content: names lie."""
 
 import json
+import os
 import pickletools
 import re
 import struct
 import tarfile
 import zipfile
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from convlens.errors import ModelError
+from convlens.errors import ModelError, listing
 from convlens.loading import protobuf
 
 HDF5 = "HDF5"
@@ -45,20 +47,43 @@ EXPECTED = (
 )
 
 
-def sniff(path: Path) -> str:
-    """The kind of a model file, one of this module's names.
+@dataclass(frozen=True)
+class ModelFile:
+    """A file that was found to be one of a model.
+
+    Attributes:
+        path: of the file, or of a folder that is a model.
+        kind: one of this module's names.
+    """
+
+    path: Path
+    kind: str
+
+    @property
+    def framework(self) -> str:
+        """Whose model it is: "keras" or "torch"."""
+        return "torch" if self.kind in TORCH_KINDS else "keras"
+
+
+def sniffed(path: Path) -> ModelFile:
+    """A file with what it is.
 
     Raises:
         ModelError: no such file, an empty one, or none of the kinds.
     """
-    if path.is_dir():
+    return ModelFile(path, _kind(path))
+
+
+def _kind(path: Path) -> str:
+    if os.path.isdir(path):
         return _folder(path)
     try:
         with path.open("rb") as file:
             head = file.read(4096)
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-        raise ModelError(f"{path}: {reason}; {EXPECTED}") from error
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        problem = "no such file" if missing else getattr(error, "strerror", None) or str(error)
+        raise ModelError(f"{path}: {problem}; {EXPECTED}") from error
     if not head:
         raise ModelError(f"{path} is empty (0 bytes); {EXPECTED}")
     kind = _binary(path, head) or _text(path, head)
@@ -70,16 +95,15 @@ def sniff(path: Path) -> str:
 def _folder(path: Path) -> str:
     if (path / "saved_model.pb").exists() or (path / "saved_model.pbtxt").exists():
         return SAVED_MODEL
-    found = _models([str(inner.relative_to(path)) for inner in path.iterdir()])
-    there = f"it holds {found}" if found else "it has no SavedModel in it"
+    models = _models([str(inner.relative_to(path)) for inner in path.iterdir()])
+    there = f"it holds {models}" if models else "it has no SavedModel in it"
     raise ModelError(f"{path} is a folder, and {there}; name the model file itself; {EXPECTED}")
 
 
 def _models(names: list[str]) -> str:
     """Those names that may be of model files, for a message; none of what macOS adds to archives."""
     real = [name for name in names if not name.startswith("__MACOSX/")]
-    found = sorted((name for name in real if name.lower().endswith(ENDINGS)), key=_likeliness)
-    return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+    return listing(sorted((name for name in real if name.lower().endswith(ENDINGS)), key=_likeliness), 4)
 
 
 def _likeliness(name: str) -> int:
@@ -130,8 +154,10 @@ def _zip(path: Path) -> str:
         return TORCHSCRIPT
     if "data.pkl" in leaves:
         return TORCH_ZIP
-    if found := _models(names):
-        raise ModelError(f"{path} is a zip archive of a folder, with {found} in it; unpack it, and name the model file")
+    if models := _models(names):
+        raise ModelError(
+            f"{path} is a zip archive of a folder, with {models} in it; unpack it, and name the model file"
+        )
     shown = ", ".join(sorted(leaves - {""})[:4])
     raise ModelError(f"{path} is a zip archive, but not of a model (it holds {shown or 'nothing'}); {EXPECTED}")
 
@@ -145,8 +171,8 @@ def _tar(path: Path) -> str:
         raise ModelError(f"{path} is a damaged tar archive ({error}); get the file again") from error
     if {"pickle", "storages", "tensors"} <= set(names):
         return TORCH_TAR
-    found = _models(names) or ", ".join(names[:4])
-    raise ModelError(f"{path} is a tar archive, with {found or 'nothing'} in it; unpack it, and name the model file")
+    held = _models(names) or ", ".join(names[:4])
+    raise ModelError(f"{path} is a tar archive, with {held or 'nothing'} in it; unpack it, and name the model file")
 
 
 def _is_pickle(head: bytes) -> bool:
@@ -184,9 +210,9 @@ def _message(path: Path, head: bytes) -> str | None:
     """A protocol buffer, by its outermost fields: ONNX's ModelProto, or one of TensorFlow's."""
     if head[0] not in b"\x08\x0a\x12":
         return None
-    found = protobuf.fields(path)
-    kinds = {(number, wire) for number, wire, _ in found}
-    parts = {number: start for number, _, start in found}
+    fields = protobuf.fields(path)
+    kinds = {(field.number, field.wire) for field in fields}
+    parts = {field.number: field.start for field in fields}
     if (1, protobuf.VARINT) in kinds and (7, protobuf.BYTES) in kinds and max(parts) < 64:  # a version and a graph
         return ONNX
     if kinds == {(1, protobuf.VARINT), (2, protobuf.BYTES)} and parts[2][:1] == b"\x0a":  # a version and meta graphs

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from convlens.data.preprocessing import MODES
-from convlens.errors import PreprocessingError
+from convlens.errors import PreprocessingError, reason
 
 SIZING = ("Resize", "CenterCrop")  # where an image goes is convlens's own: the whole photo, at the network's size
 LIBRARIES = ("torchvision", "timm")
@@ -80,7 +80,7 @@ def scaling(transforms: Any) -> Transforms | None:
     sized = [side for side in ("crop_size", "resize_size") if hasattr(transforms, side)]
     if mean is None or deviation is None or not sized:
         return None
-    size = next((found for side in sized if (found := sides_of(getattr(transforms, side)))), None)
+    size = next((sides for name in sized if (sides := sides_of(getattr(transforms, name)))), None)
     return Transforms(normalization(mean, deviation), size)
 
 
@@ -156,13 +156,13 @@ class Pipeline:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         channels = images.shape[-1]
         if channels not in self._affine:
-            self._affine[channels] = self._found(channels)
-        found = self._affine[channels]
-        if found is not None:
-            return images @ found[0] + found[1]
+            self._affine[channels] = self._as_affine(channels)
+        affine = self._affine[channels]
+        if affine is not None:
+            return images @ affine[0] + affine[1]
         return np.stack([self._one(image.clip(0, 255).round().astype("uint8")) for image in images])
 
-    def _found(self, channels: int) -> tuple[np.ndarray, np.ndarray] | None:
+    def _as_affine(self, channels: int) -> tuple[np.ndarray, np.ndarray] | None:
         pixels = np.random.default_rng(0).integers(0, 256, (16, 16, channels)).astype("uint8")
         outcome = self._one(pixels).reshape(-1, channels).astype("float64")
         entered = np.append(pixels.reshape(-1, channels), np.ones((256, 1)), 1)
@@ -180,12 +180,12 @@ class Pipeline:
         problems = []
         for make in (lambda: Image.fromarray(picture), tensor.clone):
             try:
-                found = make()
+                outcome = make()
                 for step in self._steps:
-                    found = step(found)
-                values = _channels_last(found)
+                    outcome = step(outcome)
+                values = _channels_last(outcome)
             except Exception as error:  # whatever transforms raise at the form that they do not take
-                problems.append((str(error).strip().splitlines() or [type(error).__name__])[0][:160])
+                problems.append(reason(error))
                 continue
             if values.shape == pixels.shape:
                 return values

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from convlens.data.predictions import Prediction, noun, number
+from convlens.errors import listing
 from convlens.network.budget import chunks, images_at_once
 from convlens.network.inspect.head import Head, computed
 from convlens.network.network import Network
@@ -37,8 +38,7 @@ def rival_note(samples: Samples, rivals: tuple[tuple[Prediction, ...], ...] | No
         f" {number(shown[0].score, shown[0].unit, 3)}"
         for photo, shown in zip(samples.photos, rivals, strict=True)
     ]
-    rest = f", and {len(words) - NAMED} more" if len(words) > NAMED else ""
-    return [f"with {samples.rival.preprocessing.name} the predictions are {', '.join(words[:NAMED])}{rest}"]
+    return [f"with {samples.rival.preprocessing.name} the predictions are {listing(words, NAMED)}"]
 
 
 def with_rivals(origin: dict[str, Any], rivals: tuple[tuple[Prediction, ...], ...] | None) -> dict[str, Any]:

@@ -91,10 +91,10 @@ def from_pillow(image: Image.Image, file: File | None, value_range: ValueRange) 
     Args:
         file: that it is still to be decoded from, if it is.
     """
-    wide, tall = image.size
+    width, height = image.size
     most = REFUSED_JPEG if image.format == "JPEG" else REFUSED
-    if wide * tall > most:
-        raise ImageError(f"{wide}x{tall} pixels are more than {most // 1_000_000} million; scale it down first")
+    if width * height > most:
+        raise ImageError(f"{width}x{height} pixels are more than {most // 1_000_000} million; scale it down first")
     with standing(image, file) as (whole, origin, turn):
         deep = full_depth(whole, origin)
         if deep is not None:
@@ -102,7 +102,7 @@ def from_pillow(image: Image.Image, file: File | None, value_range: ValueRange) 
         pixels = upright(_bounded(whole), turn)
         pages = getattr(whole, "n_frames", 1) if whole.format == "TIFF" else 1
     notes = [f"the first of its {pages} pages" if pages > 1 else None, reduction(image, file)]
-    if wide * tall > LARGEST:
+    if width * height > LARGEST:
         sides = sorted(image.size, reverse=pixels.shape[1] >= pixels.shape[0])  # as it stands
         notes.append(_reduction((sides[0], sides[1]), pixels))
     return Photo("image", pixels, note="; ".join(note for note in notes if note) or None)
@@ -120,11 +120,11 @@ def _bounded(image: Image.Image) -> np.ndarray:
 
 def _deep_photo(deep: Deep, value_range: ValueRange) -> Photo:
     """A photo of what was read at full depth."""
-    tall, wide = deep.values.shape[:2]
+    height, width = deep.values.shape[:2]
     values, notes = deep.values, [deep.note] if deep.note else []
-    if wide * tall > LARGEST:
-        values = _block_means(values, math.ceil(math.sqrt(wide * tall / LARGEST)))
-        notes.append(_reduction((wide, tall), values))
+    if width * height > LARGEST:
+        values = _block_means(values, math.ceil(math.sqrt(width * height / LARGEST)))
+        notes.append(_reduction((width, height), values))
     photo = photo_of(values, value_range, deep.declared)
     if photo.shown and photo.unit == PIXELS and deep.declared and value_range is None:
         notes.append(
@@ -160,9 +160,9 @@ def reading(what: str) -> Iterator[None]:
 
 def _block_means(values: np.ndarray, factor: int) -> np.ndarray:
     """The mean of every block of pixels, float32, of any depth; what is left at the edges is left out."""
-    tall, wide = (max(side // factor, 1) for side in values.shape[:2])
-    high, broad = min(factor, values.shape[0]), min(factor, values.shape[1])
-    blocks = values[: tall * high, : wide * broad].reshape(tall, high, wide, broad, -1)
+    height, width = (max(side // factor, 1) for side in values.shape[:2])
+    down, across = min(factor, values.shape[0]), min(factor, values.shape[1])
+    blocks = values[: height * down, : width * across].reshape(height, down, width, across, -1)
     return blocks.mean((1, 3), dtype="float32")
 
 

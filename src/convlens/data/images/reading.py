@@ -85,7 +85,7 @@ def read_images(sources: Any, value_range: ValueRange = None) -> list[Photo]:
     photos: list[Photo] = []
     for source in listed:
         folder = isinstance(source, str | Path) and os.path.isdir(source)
-        photos += [read_image(one, value_range) for one in (image_files(Path(source)) if folder else [source])]
+        photos += [read_image(image, value_range) for image in (image_files(Path(source)) if folder else [source])]
     return _named_apart(photos)
 
 

@@ -70,9 +70,11 @@ def deep_tiff(file: File, most: int | None) -> Deep:
     try:
         with tifffile.TiffFile(_start(file)) as opened:
             page, pages = opened.pages.first, len(opened.pages)
-            tall, wide = page.imagelength, page.imagewidth
-            if most and tall * wide > most:
-                raise ImageError(f"{wide}x{tall} pixels are more than {most // 1_000_000} million; scale it down first")
+            height, width = page.imagelength, page.imagewidth
+            if most and height * width > most:
+                raise ImageError(
+                    f"{width}x{height} pixels are more than {most // 1_000_000} million; scale it down first"
+                )
             ends = [at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
             if max(ends, default=0) > opened.filehandle.size:
                 raise ImageError("is damaged or cut short; get the file again")

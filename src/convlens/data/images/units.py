@@ -8,7 +8,7 @@ import numpy as np
 
 from convlens.data.images.arrays import ValueRange, extremes
 from convlens.data.images.photo import IMAGE_CHANNELS, NETWORK, UNDECIDED, Photo, from_pixels, from_values
-from convlens.errors import ImageError, OptionError
+from convlens.errors import ImageError, OptionError, listing
 
 SAY = 'give value_range=(low, high), of black and white, or value_range="network" if the network takes them as they are'
 
@@ -26,7 +26,8 @@ def checked_range(value: Any) -> ValueRange:
     except (TypeError, ValueError):
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise OptionError(f'value range {value!r}: expected two numbers, the lower first, or "network"')
+        expected = 'two numbers, the lower first, or "network"'
+        raise OptionError(f"value range {value!r}: expected {expected}", expected=expected, received=value)
     return low, high
 
 
@@ -46,14 +47,14 @@ def settled(photos: Sequence[Photo], changes: bool | None) -> tuple[list[Photo],
     waiting = [photo for photo in photos if photo.unit == UNDECIDED and photo.data is not None]
     few = [photo for photo in waiting if _channels(photo) in IMAGE_CHANNELS]
     many = [photo for photo in waiting if _channels(photo) not in IMAGE_CHANNELS]
-    made: dict[int, Photo] = {}
+    decided: dict[int, Photo] = {}
     notes = []
     for group, decide in ((few, _floats), (many, _many)):
         if group:
             convert, note = decide(group, changes)
-            made |= {id(photo): convert(photo) for photo in group}
+            decided |= {id(photo): convert(photo) for photo in group}
             notes.append(note if len(group) == len(photos) else f"{_listed(group)}: {note}")
-    return [made.get(id(photo), photo) for photo in photos], tuple(notes)
+    return [decided.get(id(photo), photo) for photo in photos], tuple(notes)
 
 
 def range_notes(photos: Sequence[Photo], value_range: ValueRange) -> list[str]:
@@ -135,5 +136,4 @@ def _channels(photo: Photo) -> int:
 
 
 def _listed(group: list[Photo]) -> str:
-    names = ", ".join(photo.name for photo in group[:3])
-    return names if len(group) <= 3 else f"{names} and {len(group) - 3} more"
+    return listing((photo.name for photo in group), 3)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convlens import backend
-from convlens.errors import ImageError
+from convlens.errors import ImageError, reason
 from convlens.network.inspect.layers import OTHER, POOLING, Calls, LayerInfo
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
     except (ValueError, TypeError, RuntimeError, ArithmeticError, AssertionError) as error:
         raise ImageError(
             f"{network.source} does not run on inputs of shape {', '.join(str(array.shape) for array in arrays)}: "
-            + (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+            + reason(error, 300)
         ) from error
     passed, overwritten = frozenset(recorder.passed), recorder.overwritten()
     listed_outputs = tuple(outputs), tuple(units), tuple(sizes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convlens.backend.arrays import numpy_arrays
-from convlens.errors import ModelError
+from convlens.errors import ModelError, listing
 from convlens.network.inspect.layers import Calls, base_path
 
 if TYPE_CHECKING:
@@ -70,10 +70,9 @@ class Untrained:
         if output in reach.outputs:
             found.append("the output")
         if found:
-            names = ", ".join(path or "the network itself" for path in self.paths[:8])
-            more = f" and {len(self.paths) - 8} more" if len(self.paths) > 8 else ""
+            names = listing(path or "the network itself" for path in self.paths)
             raise ModelError(
-                f"{', '.join(found[:4])} of {network.source} runs through layers that have no weights: {names}{more};"
+                f"{', '.join(found[:4])} of {network.source} runs through layers that have no weights: {names};"
                 " give a file that has them, look at layers before them, or load with partial=True (--partial) to"
                 " compute with random ones"
             )

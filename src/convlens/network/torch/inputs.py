@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from convlens.errors import ModelError
+from convlens.errors import ModelError, reason
 from convlens.network.inspect.layers import StopForward
 
 # sides in pixels of the inputs that published networks take, the commonest first
@@ -151,7 +151,7 @@ class Trials:
                     outputs = self._forward(*sides, None) or []
                 problem = miscounted(outputs)
             except Exception as error:  # whatever the user's modules raise
-                problem = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+                problem = reason(error)
             self._done[sides] = watch, problem
         return self._done[sides]
 

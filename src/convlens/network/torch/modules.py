@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import UninitializedParameter
 from torch.optim.swa_utils import AveragedModel
 
-from convlens.errors import ModelError
+from convlens.errors import ModelError, listing
 from convlens.network.inspect.layers import CONVOLUTION, OTHER, POOLING
 from convlens.network.torch.tokens import FIRST, LAST
 
@@ -64,10 +64,9 @@ def check_can_be_looked_into(module: Any, source: str) -> None:
         if "quantized" in type(inner).__module__.split(".")
     ]
     if quantized:
-        shown = ", ".join(quantized[:3]) + (f" and {len(quantized) - 3} more" if len(quantized) > 3 else "")
         raise ModelError(
-            f"{source} is quantized: {shown} compute with integers, which have no gradients to look by; give the float"
-            " module that it was made of"
+            f"{source} is quantized: {listing(quantized, 3)} compute with integers, which have no gradients to look by;"
+            " give the float module that it was made of"
         )
     if any(isinstance(weight, UninitializedParameter) for weight in module.parameters()):
         raise ModelError(

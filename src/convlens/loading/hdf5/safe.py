@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from convlens.errors import ModelError
-from convlens.loading.hdf5_strings import overlong
+from convlens.errors import ModelError, reason
+from convlens.loading.hdf5.strings import overlong
 
 MAX_OBJECTS = 200_000
 MAX_ATTRIBUTE = 1 << 28  # bytes
@@ -43,8 +43,7 @@ def open_hdf5(source: Path | bytes, name: str) -> Iterator[h5py.File]:
 
 
 def damaged(name: str, error: Exception) -> ModelError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-    return ModelError(f"{name} is a damaged HDF5 file ({reason}); get the file again")
+    return ModelError(f"{name} is a damaged HDF5 file ({reason(error)}); get the file again")
 
 
 def _check(file: h5py.File, name: str) -> None:
@@ -64,23 +63,23 @@ def _check(file: h5py.File, name: str) -> None:
             link = group.get(child, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 raise ModelError(f"{name}: {inner} is a link to elsewhere, which a model file does not need; refused")
-            found = group[child]
-            if isinstance(found, h5py.Group):
-                waiting.append((inner, found))
-            elif isinstance(found, h5py.Dataset):
-                _check_dataset(found, inner, name)
+            entry = group[child]
+            if isinstance(entry, h5py.Group):
+                waiting.append((inner, entry))
+            elif isinstance(entry, h5py.Dataset):
+                _check_dataset(entry, inner, name)
 
 
-def _check_dataset(found: h5py.Dataset, path: str, name: str) -> None:
-    if found.external or found.is_virtual:
+def _check_dataset(dataset: h5py.Dataset, path: str, name: str) -> None:
+    if dataset.external or dataset.is_virtual:
         raise ModelError(f"{name}: {path} keeps its values in another file; refused")
-    size, stored = found.size * found.dtype.itemsize if found.size else 0, found.id.get_storage_size()
+    size, stored = dataset.size * dataset.dtype.itemsize if dataset.size else 0, dataset.id.get_storage_size()
     if size > FREE and size > RATIO * max(stored, 1):
         raise ModelError(
-            f"{name}: {path} claims {size / 1e9:,.1f} GB (shape {found.shape}) and stores {stored:,} bytes; refused"
+            f"{name}: {path} claims {size / 1e9:,.1f} GB (shape {dataset.shape}) and stores {stored:,} bytes; refused"
         )
-    if found.chunks and int(np.prod(found.chunks, dtype="float64")) * found.dtype.itemsize > MAX_CHUNK:
-        raise ModelError(f"{name}: {path} claims blocks of {found.chunks}; refused")
+    if dataset.chunks and int(np.prod(dataset.chunks, dtype="float64")) * dataset.dtype.itemsize > MAX_CHUNK:
+        raise ModelError(f"{name}: {path} claims blocks of {dataset.chunks}; refused")
 
 
 def attribute(holder: Any, key: str, name: str) -> Any:

@@ -121,8 +121,8 @@ def _node(config: dict[str, Any]) -> Callable:
     node, constants = config.get("node_def"), config.get("constants") or {}
     operation = node.get("op") if isinstance(node, dict) else None
     if operation is None:
-        found = re.search(r"""["']?op["']?\s*:\s*["'](\w+)["']""", str(node))
-        operation = found.group(1) if found else str(node)[:40]
+        match = re.search(r"""["']?op["']?\s*:\s*["'](\w+)["']""", str(node))
+        operation = match.group(1) if match else str(node)[:40]
     if operation not in NODE_OPS:
         raise ModelError(
             f"layer {config.get('name')} is TensorFlow's operation {operation}, which convlens does not know"

@@ -82,12 +82,12 @@ def places(
         pairs of a path, with lists of layers called `layers` whatever the version, and a layer; the model itself has
         the path "".
     """
-    found: dict[int, tuple[str, Any]] = {}
+    visited: dict[int, tuple[str, Any]] = {}
 
     def visit(layer: Any, path: str) -> None:
-        if id(layer) in found:
+        if id(layer) in visited:
             return
-        found[id(layer)] = path, layer
+        visited[id(layer)] = path, layer
         prefix = f"{path}/" if path else ""
         children = list(_children(layer, rule, listed))
         for name, child in children:
@@ -101,7 +101,7 @@ def places(
         names = pick(path, entries) or {}
         counts: Counter[str] = Counter()
         for place, (kind, entry) in enumerate(entries):
-            if not rule.again and id(entry) in found:
+            if not rule.again and id(entry) in visited:
                 continue
             name = snake_case(kind)
             number = counts[name]
@@ -113,7 +113,7 @@ def places(
                 visit_list(entry, group, False)
 
     visit(model, "")
-    return list(found.values())
+    return list(visited.values())
 
 
 def snake_case(kind: str) -> str:
@@ -159,9 +159,9 @@ def _entries(container: Any, within: bool, depth: int = 0) -> list[tuple[str, An
 @cache
 def _usual_attributes(graph: bool) -> frozenset[str]:
     """The attributes that every layer has, or every model with a graph."""
-    found = set(dir(keras.layers.Layer()))
+    names = set(dir(keras.layers.Layer()))
     if graph:
         start = keras.Input((1,))
         for model in (keras.Sequential([start]), keras.Model(start, start)):
-            found |= set(dir(model))
-    return frozenset(found)
+            names |= set(dir(model))
+    return frozenset(names)

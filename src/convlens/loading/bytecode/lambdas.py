@@ -9,9 +9,9 @@ import binascii
 from collections.abc import Callable
 from typing import Any
 
-from convlens.loading.affine import Affine, Name, NotAffine, call_named, combine
-from convlens.loading.bytecode import Instruction, functions
-from convlens.loading.marshal_reader import Code, Unreadable
+from convlens.loading.bytecode.affine import Affine, Name, NotAffine, call_named, combine
+from convlens.loading.bytecode.instructions import Instruction, readings
+from convlens.loading.bytecode.marshal_reader import Code, Unreadable
 
 MAX_STEPS = 2000
 
@@ -48,14 +48,15 @@ def read_affine(data: bytes, defaults: Any, closure: Any, arguments: dict[str, A
         NotAffine: it does anything else, or is read differently under different versions of Python.
     """
     try:
-        readings = functions(data)
+        possible = readings(data)
     except Unreadable as error:
         raise NotAffine(str(error)) from error
     outcomes: list[Affine] = []
     problem: NotAffine | None = None
-    for code, version, steps in readings:
+    for reading in possible:
         try:
-            outcomes.append(_Reading(code, version, defaults, closure, arguments).run(steps))
+            machine = _Machine(reading.code, reading.version, defaults, closure, arguments)
+            outcomes.append(machine.run(reading.steps))
         except NotAffine as error:
             problem = problem or error  # that of the likeliest reading
     if not outcomes:
@@ -65,7 +66,7 @@ def read_affine(data: bytes, defaults: Any, closure: Any, arguments: dict[str, A
     return outcomes[0]
 
 
-class _Reading:
+class _Machine:
     def __init__(self, code: Code, version: str, defaults: Any, closure: Any, arguments: dict[str, Any]) -> None:
         if not 1 <= code.argcount <= len(code.locals):
             raise NotAffine("it takes no input")
@@ -81,9 +82,9 @@ class _Reading:
     def run(self, steps: list[Instruction]) -> Affine:
         for step in steps[:MAX_STEPS]:
             if step.name in ("RETURN_VALUE", "RETURN_CONST"):
-                found = self.pop() if step.name == "RETURN_VALUE" else None
-                if isinstance(found, Affine):
-                    return found
+                outcome = self.pop() if step.name == "RETURN_VALUE" else None
+                if isinstance(outcome, Affine):
+                    return outcome
                 raise NotAffine("it does not return its input scaled")
             self.step(step)
         raise NotAffine("it does not end")
@@ -127,10 +128,10 @@ class _Reading:
         owner = self.pop()
         if not isinstance(owner, Name):
             raise NotAffine(f"it takes {step.value!r} of a value")
-        found = Name(f"{owner.text}.{step.value}")
+        name = Name(f"{owner.text}.{step.value}")
         method = step.name == "LOAD_METHOD" or (self.version in ("3.12", "3.13") and step.number & 1)
         # A method call leaves two entries for the function and its owner; a module's function has no owner.
-        self.stack += [found, _NULL] if method else [found]
+        self.stack += [name, _NULL] if method else [name]
 
     def call(self, count: int, keywords: Any) -> None:
         values = self.several(count)
@@ -189,11 +190,11 @@ def _text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def _constant(reading: _Reading, step: Instruction) -> None:
-    reading.stack.append(_text(step.value) if isinstance(step.value, bytes) else step.value)
+def _constant(machine: _Machine, step: Instruction) -> None:
+    machine.stack.append(_text(step.value) if isinstance(step.value, bytes) else step.value)
 
 
-_STEPS: dict[str, Callable[[_Reading, Instruction], Any]] = {
+_STEPS: dict[str, Callable[[_Machine, Instruction], Any]] = {
     "RESUME": lambda r, s: None,
     "NOP": lambda r, s: None,
     "PRECALL": lambda r, s: None,
@@ -203,22 +204,22 @@ _STEPS: dict[str, Callable[[_Reading, Instruction], Any]] = {
     "LOAD_FAST_CHECK": lambda r, s: r.stack.append(r.local(s.value)),
     "LOAD_FAST_LOAD_FAST": lambda r, s: r.stack.extend(r.local(name) for name in s.value),
     "STORE_FAST": lambda r, s: r.store(s.value),
-    "STORE_FAST_LOAD_FAST": _Reading.store_pair,
-    "STORE_FAST_STORE_FAST": _Reading.store_pair,
+    "STORE_FAST_LOAD_FAST": _Machine.store_pair,
+    "STORE_FAST_STORE_FAST": _Machine.store_pair,
     "LOAD_DEREF": lambda r, s: r.stack.append(r.deref(s.value)),
-    "LOAD_GLOBAL": _Reading.look_up,
-    "LOAD_ATTR": _Reading.attribute,
-    "LOAD_METHOD": _Reading.attribute,
+    "LOAD_GLOBAL": _Machine.look_up,
+    "LOAD_ATTR": _Machine.attribute,
+    "LOAD_METHOD": _Machine.attribute,
     "PUSH_NULL": lambda r, s: r.stack.append(_NULL),
-    "KW_NAMES": _Reading.keep_keywords,
-    "CALL": _Reading.call_new,
+    "KW_NAMES": _Machine.keep_keywords,
+    "CALL": _Machine.call_new,
     "CALL_METHOD": lambda r, s: r.call(s.number, ()),
-    "CALL_FUNCTION": _Reading.call_old,
-    "CALL_FUNCTION_KW": _Reading.call_keywords,
-    "CALL_KW": _Reading.call_keywords,
+    "CALL_FUNCTION": _Machine.call_old,
+    "CALL_FUNCTION_KW": _Machine.call_keywords,
+    "CALL_KW": _Machine.call_keywords,
     "BUILD_TUPLE": lambda r, s: r.stack.append(tuple(r.several(s.number))),
     "BUILD_LIST": lambda r, s: r.stack.append(tuple(r.several(s.number))),
-    "LIST_EXTEND": _Reading.extend,
+    "LIST_EXTEND": _Machine.extend,
     "UNARY_NEGATIVE": lambda r, s: r.stack.append(combine("MULTIPLY", r.pop(), -1.0)),
     "UNARY_POSITIVE": lambda r, s: r.stack.append(combine("MULTIPLY", r.pop(), 1.0)),
 }

@@ -58,12 +58,12 @@ def read_code(data: bytes, layout: str) -> Code:
     if len(data) > MAX_BYTES:
         raise Unreadable(f"{len(data)} bytes are more than a small function has")
     reader = _Reader(data, layout)
-    found = reader.object()
-    if not isinstance(found, Code):
+    code = reader.object()
+    if not isinstance(code, Code):
         raise Unreadable("no code object")
     if reader.at != len(data):
         raise Unreadable(f"{len(data) - reader.at} bytes after the code object")
-    return found
+    return code
 
 
 class _Reader:
@@ -167,15 +167,15 @@ def _texts(names: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def _dictionary(reader: _Reader) -> dict:
-    found = {}
+    entries = {}
     while reader.data[reader.at : reader.at + 1] != b"0":
         key, value = reader.object(), reader.object()
         try:
-            found[key] = value
+            entries[key] = value
         except TypeError as error:
             raise Unreadable("a dictionary key that is none") from error
     reader.take(1)
-    return found
+    return entries
 
 
 _KINDS: dict[str, Callable[[_Reader], Any]] = {

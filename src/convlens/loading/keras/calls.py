@@ -33,9 +33,9 @@ class Call:
     options: dict[str, Any] = field(default_factory=dict)
 
     def references(self) -> Iterator[Reference]:
-        found: list[Reference] = []
-        map_references([self.arguments, self.options], found.append, constants=False)
-        return iter(found)
+        references: list[Reference] = []
+        map_references([self.arguments, self.options], references.append, constants=False)
+        return iter(references)
 
 
 def map_references(tree: Any, change: Callable[[Any], Any], constants: bool = True) -> Any:

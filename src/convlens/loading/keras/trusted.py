@@ -16,13 +16,13 @@ from convlens.loading.imports import import_object
 
 def custom_objects(entries: Sequence[str]) -> dict[str, Any]:
     """The objects of "module:object" entries, by their names."""
-    found: dict[str, Any] = {}
+    objects: dict[str, Any] = {}
     for entry in entries:
         value = import_object(entry)
-        found[entry.rpartition(":")[2].rsplit(".", 1)[-1]] = value
+        objects[entry.rpartition(":")[2].rsplit(".", 1)[-1]] = value
         if isinstance(getattr(value, "__name__", None), str):
-            found[value.__name__] = value
-    return found
+            objects[value.__name__] = value
+    return objects
 
 
 def run_lambda(name: str | None, data: bytes, defaults: Any, closure: Any, arguments: dict[str, Any]) -> Any:

@@ -74,12 +74,12 @@ def combine(operation: str, left: Any, right: Any) -> Any:
     try:
         if not isinstance(left, Affine) and not isinstance(right, Affine):
             return _plain(operation, _number(left), _number(right))
-        found = _scaled(operation, left, right)
+        outcome = _scaled(operation, left, right)
     except (ArithmeticError, ValueError) as error:
         raise NotAffine(str(error)) from error
-    if not (np.isfinite(found.scale).all() and np.isfinite(found.offset).all()):
+    if not (np.isfinite(outcome.scale).all() and np.isfinite(outcome.offset).all()):
         raise NotAffine("it scales by what is not finite")
-    return found
+    return outcome
 
 
 def _plain(operation: str, left: Any, right: Any) -> Any:
@@ -119,11 +119,11 @@ def call_named(name: str, values: list[Any], named: dict[str, Any]) -> Any:
         raise NotAffine(f"it calls {name}")
     operations = {"divide": "TRUE_DIVIDE", "truediv": "TRUE_DIVIDE", "true_divide": "TRUE_DIVIDE",
                   "subtract": "SUBTRACT", "multiply": "MULTIPLY", "add": "ADD"}  # fmt: skip
-    given = values + [named[key] for key in ("x", "y", "x1", "x2") if key in named]
-    if last in _SAME and given:
+    arguments = values + [named[key] for key in ("x", "y", "x1", "x2") if key in named]
+    if last in _SAME and arguments:
         if any(isinstance(value, str | Name) and "int" in str(value) for value in [*values[1:], *named.values()]):
             raise NotAffine("it rounds to whole numbers")
-        return given[0]
-    if last in operations and len(given) == 2:
-        return combine(operations[last], *given)
+        return arguments[0]
+    if last in operations and len(arguments) == 2:
+        return combine(operations[last], *arguments)
     raise NotAffine(f"it calls {name}")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from convlens.loading import keras1
+from convlens.loading.keras import keras1
 
 MODELS = ("Sequential", "Model", "Functional")
 CLASSES = {
@@ -43,18 +43,18 @@ def modern(class_name: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]
     name = bare_name(class_name)
     if keras1.is_keras1(name, config):
         name, config = keras1.translate(name, config)
-    found = {key: value for key, value in config.items() if not key.endswith(_STRIPPED)}
+    arguments = {key: value for key, value in config.items() if not key.endswith(_STRIPPED)}
     if name != "InputLayer":
         for key in SHAPES:
-            found.pop(key, None)
+            arguments.pop(key, None)
         if name not in ("Embedding",):
-            found.pop("input_dim", None)
-    found.pop("activity_regularizer", None)
-    found.pop("input_dtype", None)
+            arguments.pop("input_dim", None)
+    arguments.pop("activity_regularizer", None)
+    arguments.pop("input_dtype", None)
     change = _CHANGES.get(name)
     if change is not None:
-        change(found)
-    return CLASSES.get(name, name), found
+        change(arguments)
+    return CLASSES.get(name, name), arguments
 
 
 def _depthwise(config: dict[str, Any]) -> None:

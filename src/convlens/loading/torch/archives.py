@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from convlens.errors import ModelError
+from convlens.errors import ModelError, reason
 
 QUANTIZED = "holds a quantized network, whose weights are whole numbers; give the float one that it was made from"
 MAX_HEADER = 100 << 20
@@ -101,9 +101,9 @@ def script_weights(path: Path) -> dict[str, torch.Tensor]:
         ModelError: it is damaged.
     """
     root = script_object(path)
-    found: dict[str, torch.Tensor] = {}
-    _collect(root, "", found, 0)
-    return found
+    weights: dict[str, torch.Tensor] = {}
+    _collect(root, "", weights, 0)
+    return weights
 
 
 def script_object(path: Path) -> ScriptObject:
@@ -122,26 +122,22 @@ def script_object(path: Path) -> ScriptObject:
     except Exception as error:
         if "_rebuild_qtensor" in str(error):
             raise ModelError(f"{path} {QUANTIZED}") from error
-        raise ModelError(f"{path} is a damaged TorchScript file ({_reason(error)}); get the file again") from error
+        raise ModelError(f"{path} is a damaged TorchScript file ({reason(error)}); get the file again") from error
     if not isinstance(root, ScriptObject):
         raise ModelError(f"{path} is a damaged TorchScript file (no module in it); get the file again")
     return root
 
 
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-
-
-def _collect(value: Any, path: str, found: dict[str, torch.Tensor], depth: int) -> None:
+def _collect(value: Any, path: str, weights: dict[str, torch.Tensor], depth: int) -> None:
     state = getattr(value, "state", None)
     if depth > MAX_DEPTH or not isinstance(state, dict):
         return
     for name, part in state.items():
         inner = f"{path}.{name}" if path else str(name)
         if isinstance(part, torch.Tensor):
-            found[inner] = part
+            weights[inner] = part
         elif isinstance(part, ScriptObject):
-            _collect(part, inner, found, depth + 1)
+            _collect(part, inner, weights, depth + 1)
 
 
 def exported_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -166,7 +162,7 @@ def exported_weights(path: Path) -> dict[str, torch.Tensor]:
     except ModelError:
         raise
     except (Exception, RecursionError) as error:
-        raise ModelError(f"{path} is a damaged torch.export file ({_reason(error)}); get the file again") from error
+        raise ModelError(f"{path} is a damaged torch.export file ({reason(error)}); get the file again") from error
 
 
 def _exported(entry: dict[str, Any], data: bytes, name: str) -> torch.Tensor:
@@ -189,7 +185,7 @@ def safetensors_weights(path: Path) -> dict[str, torch.Tensor]:
         if not 2 <= size <= min(MAX_HEADER, len(data) - 8):
             raise ValueError("its table is longer than the file")
         table = json.loads(data[8 : 8 + size])
-        found = {}
+        weights = {}
         for name, entry in table.items():
             if name == "__metadata__":
                 continue
@@ -197,9 +193,9 @@ def safetensors_weights(path: Path) -> dict[str, torch.Tensor]:
             sizes = [int(side) for side in entry["shape"]]
             strides = [int(torch.Size(sizes[place + 1 :]).numel()) for place in range(len(sizes))]
             part = data[8 + size + start : 8 + size + end]
-            found[name] = tensor_of(part, SAFETENSORS[entry["dtype"]], 0, sizes, strides, name)
-        return found
+            weights[name] = tensor_of(part, SAFETENSORS[entry["dtype"]], 0, sizes, strides, name)
+        return weights
     except ModelError:
         raise
     except (Exception, RecursionError) as error:
-        raise ModelError(f"{path} is a damaged safetensors file ({_reason(error)}); get the file again") from error
+        raise ModelError(f"{path} is a damaged safetensors file ({reason(error)}); get the file again") from error

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from convlens.errors import ModelError
-from convlens.loading.kernels import Era, converted
+from convlens.loading.hdf5.safe import attribute, damaged, text, texts
+from convlens.loading.keras.kernels import Era, converted
 from convlens.loading.loaded import Filling
-from convlens.loading.safe_hdf5 import attribute, damaged, text, texts
 from convlens.network.keras.tree import every_layer
 
 IGNORED = ("StateVar", "seed_generator", "iterations")  # states of random layers, not weights
@@ -23,6 +23,21 @@ class Stored:
     layer: str
     names: tuple[str, ...]
     values: tuple[h5py.Dataset, ...]
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which layer gets which weights.
+
+    Attributes:
+        pairs: a layer and what the file has for it.
+        bare: the names of the layers that get none, and these layers.
+        unused: the names of what no layer takes.
+    """
+
+    pairs: tuple[tuple[Any, Stored], ...]
+    bare: tuple[tuple[str, Any], ...]
+    unused: tuple[str, ...]
 
 
 def root_of(file: h5py.File) -> Any:
@@ -66,8 +81,9 @@ def _shown(file: h5py.File) -> str:
 
 def _stored(root: Any, layer: str, name: str) -> Stored:
     group = root[layer]
-    names = [one for one in texts(attribute(group, "weight_names", name)) if not any(word in one for word in IGNORED)]
-    values = [group[one] for one in names]
+    listed = texts(attribute(group, "weight_names", name))
+    names = [weight for weight in listed if not any(word in weight for word in IGNORED)]
+    values = [group[weight] for weight in names]
     if not all(isinstance(value, h5py.Dataset) for value in values):
         raise ModelError(f"{name} is damaged: the weights of layer {layer} are no arrays")
     return Stored(layer, tuple(names), tuple(values))
@@ -75,13 +91,13 @@ def _stored(root: Any, layer: str, name: str) -> Stored:
 
 def _oldest(root: Any) -> list[Stored]:
     """Keras 0.3: groups layer_0, layer_1, ... with datasets param_0, param_1, ..."""
-    found = []
+    stored = []
     for layer in sorted((key for key in root if key.startswith("layer_")), key=lambda key: int(key[6:])):
         group = root[layer]
         names = sorted((key for key in group if key.startswith("param_")), key=lambda key: int(key[6:]))
         if names:
-            found.append(Stored(layer, tuple(names), tuple(group[key] for key in names)))
-    return found
+            stored.append(Stored(layer, tuple(names), tuple(group[key] for key in names)))
+    return stored
 
 
 def load_weights(model: Any, file: h5py.File, name: str, originals: dict[str, str]) -> Filling:
@@ -99,15 +115,16 @@ def load_weights(model: Any, file: h5py.File, name: str, originals: dict[str, st
     """
     stored = stored_layers(file, name)
     era = era_of(file, stored)
-    pairs, left, unused = _matched(model, stored, originals)
-    if not pairs:
+    match = _matched(model, stored, originals)
+    if not match.pairs:
         theirs = ", ".join(entry.layer for entry in stored[:4]) or "none"
+        ours = ", ".join(label for label, _ in match.bare[:4]) or "none"
         raise ModelError(
-            f"no layer of the architecture is in {name} (its layers: {theirs}; the architecture's:"
-            f" {', '.join(label for label, _ in left[:4]) or 'none'}); give the architecture that the weights are of"
+            f"no layer of the architecture is in {name} (its layers: {theirs}; the architecture's: {ours});"
+            " give the architecture that the weights are of"
         )
-    filling = Filling(name, tuple(left), tuple(unused))
-    values = [pair for layer, entry in pairs for pair in _layer_values(layer, entry, era, name, originals)]
+    filling = Filling(name, match.bare, match.unused)
+    values = [pair for layer, entry in match.pairs for pair in _layer_values(layer, entry, era, name, originals)]
     for variable, value in values:
         variable.assign(value)
     for layer in every_layer(model):
@@ -116,18 +133,16 @@ def load_weights(model: Any, file: h5py.File, name: str, originals: dict[str, st
     return filling
 
 
-def _matched(
-    model: Any, stored: list[Stored], originals: dict[str, str]
-) -> tuple[list, list[tuple[str, Any]], list[str]]:
-    """Pairs of a layer and its weights; the layers without; the weights without."""
+def _matched(model: Any, stored: list[Stored], originals: dict[str, str]) -> Match:
+    """Which layer gets which weights: by name, by order or by the innermost layers."""
     by_name = {entry.layer: entry for entry in stored}
 
     def named(layers: list[Any]) -> list[tuple[Any, Stored]]:
-        found = [(layer, by_name.get(originals.get(str(layer.name), str(layer.name)))) for layer in layers]
-        return [(layer, entry) for layer, entry in found if entry is not None]
+        looked_up = [(layer, by_name.get(originals.get(str(layer.name), str(layer.name)))) for layer in layers]
+        return [(layer, entry) for layer, entry in looked_up if entry is not None]
 
-    def fits(found: list[tuple[Any, Stored]]) -> bool:
-        return all(_size(entry) == sum(_count(weight) for weight in layer.weights) for layer, entry in found)
+    def fits(pairs: list[tuple[Any, Stored]]) -> bool:
+        return all(_size(entry) == sum(_count(weight) for weight in layer.weights) for layer, entry in pairs)
 
     layers = [layer for layer in model.layers if layer.weights]
     pairs = named(layers)
@@ -141,8 +156,8 @@ def _matched(
             layers, pairs = leaves, inner
     taken = {id(layer) for layer, _ in pairs}
     used = {entry.layer for _, entry in pairs}
-    left = [(str(layer.name), layer) for layer in layers if id(layer) not in taken]
-    return pairs, left, [entry.layer for entry in stored if entry.layer not in used]
+    bare = tuple((str(layer.name), layer) for layer in layers if id(layer) not in taken)
+    return Match(tuple(pairs), bare, tuple(entry.layer for entry in stored if entry.layer not in used))
 
 
 def _size(entry: Stored) -> int:
@@ -155,10 +170,10 @@ def _count(weight: Any) -> int:
 
 def leaf_layers(model: Any) -> list[Any]:
     """The layers of a model, with those of the models in it in their place."""
-    found = []
+    leaves = []
     for layer in model.layers:
-        found += leaf_layers(layer) if isinstance(layer, keras.Model) else [layer]
-    return found
+        leaves += leaf_layers(layer) if isinstance(layer, keras.Model) else [layer]
+    return leaves
 
 
 def _layer_values(layer: Any, entry: Stored, era: Era, name: str, originals: dict[str, str]) -> list:
@@ -168,10 +183,10 @@ def _layer_values(layer: Any, entry: Stored, era: Era, name: str, originals: dic
     leaves = [leaf for leaf in leaf_layers(layer) if leaf.weights]
     parts = [_part(entry, originals.get(str(leaf.name), str(leaf.name))) for leaf in leaves]
     if all(len(part.values) == len(leaf.weights) for leaf, part in zip(leaves, parts, strict=True)):
-        found = []
+        values = []
         for leaf, part in zip(leaves, parts, strict=True):
-            found += _leaf_values(leaf, part, era, name)
-        return found
+            values += _leaf_values(leaf, part, era, name)
+        return values
     return _leaf_values(layer, entry, era, name)
 
 

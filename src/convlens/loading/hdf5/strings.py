@@ -24,11 +24,11 @@ def overlong(source: Path | bytes) -> str | None:
 
 
 def _overlong(data: "bytes | mmap.mmap", size: int) -> str | None:
-    for found in READ.finditer(data):
-        for place in _entries(data, found.start(), found.end() - found.start()):
+    for name in READ.finditer(data):
+        for place in _entries(data, name.start(), name.end() - name.start()):
             length = _number(data, place, 4)
             if length > size:
-                return f"{found.group()[:-1].decode()} claims {length:,} bytes in a file of {size:,}"
+                return f"{name.group()[:-1].decode()} claims {length:,} bytes in a file of {size:,}"
     return None
 
 

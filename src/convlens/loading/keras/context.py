@@ -6,13 +6,13 @@ from typing import Any
 
 import keras
 
-from convlens.loading.affine import Affine
+from convlens.loading.bytecode.affine import Affine
 
 MAX_WEIGHTS = 10**9
 
 
 @dataclass
-class Workshop:
+class BuildContext:
     """What building a model needs to know, and what is found out on the way.
 
     Attributes:

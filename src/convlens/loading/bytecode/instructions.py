@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from convlens.loading.marshal_reader import VERSIONS, Code, Unreadable, read_code
+from convlens.errors import listing
+from convlens.loading.bytecode.marshal_reader import VERSIONS, Code, Unreadable, read_code
 
 _TO_3_12 = {
     "POP_TOP": 1, "ROT_TWO": 2, "DUP_TOP": 4, "NOP": 9, "UNARY_POSITIVE": 10, "UNARY_NEGATIVE": 11,
@@ -74,13 +75,22 @@ class Instruction:
         return self.name + (shown if len(shown) < 60 else shown[:57] + "...")
 
 
-def functions(data: bytes) -> list[tuple[Code, str, list[Instruction]]]:
-    """Every way to read a marshalled function, the likeliest first: its code, Python's version, the instructions.
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a marshalled function: its code, the version of Python it is for, and its instructions."""
+
+    code: Code
+    version: str
+    steps: list[Instruction]
+
+
+def readings(data: bytes) -> list[Reading]:
+    """Every way to read a marshalled function, the likeliest first.
 
     Raises:
         Unreadable: there is none.
     """
-    found: list[tuple[Code, str, list[Instruction]]] = []
+    possible: list[Reading] = []
     problem: Unreadable | None = None
     for layout, versions in VERSIONS.items():
         try:
@@ -90,24 +100,22 @@ def functions(data: bytes) -> list[tuple[Code, str, list[Instruction]]]:
             continue
         for version in versions:
             try:
-                found.append((code, version, _decode(code, version)))
+                possible.append(Reading(code, version, _decode(code, version)))
             except Unreadable as error:
                 problem = error
-    if not found:
+    if not possible:
         raise problem or Unreadable("no code object")
-    return sorted(found, key=lambda reading: sum(step.name.startswith("op ") for step in reading[2]))
+    return sorted(possible, key=lambda reading: sum(step.name.startswith("op ") for step in reading.steps))
 
 
 def disassembly(data: bytes, limit: int = 24) -> str:
     """The instructions of a marshalled function on one line, under the likeliest version of Python."""
     try:
-        readings = functions(data)
+        likeliest = readings(data)[0]
     except Unreadable as error:
         return f"unreadable bytecode ({error})"
-    _, version, instructions = readings[0]
-    steps = [str(step) for step in instructions if step.name not in ("RESUME", "CACHE", "PRECALL", "NOP")]
-    more = f"; and {len(steps) - limit} more" if len(steps) > limit else ""
-    return f"Python {version}: " + "; ".join(steps[:limit]) + more
+    steps = [step for step in likeliest.steps if step.name not in ("RESUME", "CACHE", "PRECALL", "NOP")]
+    return f"Python {likeliest.version}: " + listing(steps, limit, "; ")
 
 
 def _decode(code: Code, version: str) -> list[Instruction]:

@@ -31,12 +31,12 @@ def read_yaml(path: Path) -> Any:
     Loader.add_constructor("tag:yaml.org,2002:python/tuple", as_list)
     Loader.add_constructor("tag:yaml.org,2002:python/unicode", as_text)
     try:
-        found = yaml.load(path.read_text(encoding="utf-8-sig"), Loader)
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ModelError(f"{path} is YAML that convlens does not read ({reason})") from error
-    _counted(found, [0], path)
-    return found
+        problem = " ".join(str(error).split())[:120]
+        raise ModelError(f"{path} is YAML that convlens does not read ({problem})") from error
+    _counted(content, [0], path)
+    return content
 
 
 def _counted(value: Any, count: list[int], path: Path, depth: int = 0) -> None:

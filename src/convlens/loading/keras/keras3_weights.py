@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 
 from convlens.errors import ModelError
-from convlens.loading.keras3_layout import OLD_CONTAINER, Listed, places, rules
+from convlens.loading.hdf5.safe import attribute, damaged, text
+from convlens.loading.keras.keras3_layout import OLD_CONTAINER, Listed, places, rules
 from convlens.loading.loaded import Filling
-from convlens.loading.safe_hdf5 import attribute, damaged, text
 
 # what belongs to training, not to the network
 STATES = ("optimizer", "metrics", "loss", "compile_metrics", "compiled_metrics", "compiled_loss")
@@ -37,17 +37,26 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A layer, the path of its group in the file, and the datasets in it by their keys."""
+
+    layer: Any
+    path: str
+    values: dict[str, h5py.Dataset]
+
+
+@dataclass(frozen=True)
 class Match:
     """How a rule reads a file.
 
     Attributes:
-        pairs: a layer, its group's path, and the datasets in it.
+        pairs: layers with what the file has for them.
         bare: layers whose weights, or some of them, the file lacks.
         unused: paths of groups that no layer takes.
         misfit: the first layer whose weights have another shape, in words.
     """
 
-    pairs: tuple[tuple[Any, str, dict[str, h5py.Dataset]], ...]
+    pairs: tuple[Pair, ...]
     bare: tuple[Any, ...]
     unused: tuple[str, ...]
     misfit: str | None
@@ -58,7 +67,7 @@ class Match:
 
     @property
     def targets(self) -> frozenset[tuple[int, str]]:
-        return frozenset((id(layer), path) for layer, path, _ in self.pairs)
+        return frozenset((id(pair.layer), pair.path) for pair in self.pairs)
 
 
 def is_keras3_layout(file: h5py.File) -> bool:
@@ -114,26 +123,24 @@ def load_weights(
             why weights are left over while layers go without.
     """
     try:
-        found = stored(file, name)
+        content = stored(file, name)
         old = any(OLD_CONTAINER in str(key) for key in file)
         readings = (
-            _match(model, found, name, places(model, rule, listed, partial(_by_name, found, originals), found.filled))
+            _match(content, name, places(model, rule, listed, partial(_by_name, content, originals), content.filled))
             for rule in rules(version, old)
         )
-        match = _chosen(readings, found, name, version is not None)
-        given = [
-            (layer, {key: _array(value, path) for key, value in values.items()}) for layer, path, values in match.pairs
-        ]
+        match = _chosen(readings, name, version is not None)
+        arrays = [{key: _array(value, pair.path) for key, value in pair.values.items()} for pair in match.pairs]
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise damaged(name, error) from error
     bare = tuple((originals.get(str(layer.name), str(layer.name)), layer) for layer in match.bare)
-    filling = Filling(name, bare, tuple(found.labels.get(path, path) for path in match.unused))
-    for layer, values in given:
-        layer.load_own_variables(values)
+    filling = Filling(name, bare, tuple(content.labels.get(path, path) for path in match.unused))
+    for pair, values in zip(match.pairs, arrays, strict=True):
+        pair.layer.load_own_variables(values)
     return filling
 
 
-def _chosen(readings: Iterator[Match], found: Stored, name: str, known: bool) -> Match:
+def _chosen(readings: Iterator[Match], name: str, known: bool) -> Match:
     """The reading of the file that explains all of it, else that of the likeliest rule."""
     first = next(readings)
     if known and first.perfect:
@@ -155,17 +162,17 @@ def _chosen(readings: Iterator[Match], found: Stored, name: str, known: bool) ->
     return match
 
 
-def _match(model: Any, found: Stored, name: str, walk: list[tuple[str, Any]]) -> Match:
+def _match(content: Stored, name: str, walk: list[tuple[str, Any]]) -> Match:
     """What a rule makes of a file; nothing is read but names and shapes."""
     pairs, bare, misfits, taken = [], [], [], set()
     for path, layer in walk:
         wanted: dict[str, Any] = {}
         layer.save_own_variables(wanted)
-        values = found.values.get(path, {})
+        values = content.values.get(path, {})
         if not wanted:
             continue
         taken.add(path)
-        ours, theirs = ({key: tuple(one.shape) for key, one in side.items()} for side in (wanted, values))
+        ours, theirs = ({key: tuple(array.shape) for key, array in side.items()} for side in (wanted, values))
         if any(theirs.get(key, shape) != shape for key, shape in ours.items()) or any(
             theirs[key] for key in theirs.keys() - ours
         ):
@@ -174,22 +181,22 @@ def _match(model: Any, found: Stored, name: str, walk: list[tuple[str, Any]]) ->
                 f" {path}; give the architecture that the weights are of"
             )
         elif ours.keys() <= theirs.keys():
-            pairs.append((layer, path, {key: values[key] for key in wanted}))
+            pairs.append(Pair(layer, path, {key: values[key] for key in wanted}))
         else:
             bare.append(layer)
-    unused = [path for path, values in found.values.items() if path not in taken and not _is_state(path, values)]
+    unused = [path for path, values in content.values.items() if path not in taken and not _is_state(path, values)]
     return Match(tuple(pairs), tuple(bare), tuple(unused), misfits[0] if misfits else None)
 
 
-def _shapes(found: dict[str, tuple]) -> str:
-    return ", ".join(str(shape) for shape in list(found.values())[:4])
+def _shapes(shapes: dict[str, tuple]) -> str:
+    return ", ".join(str(shape) for shape in list(shapes.values())[:4])
 
 
-def _by_name(found: Stored, originals: Mapping[str, str], path: str, entries: Listed) -> dict[int, str] | None:
+def _by_name(content: Stored, originals: Mapping[str, str], path: str, entries: Listed) -> dict[int, str] | None:
     """The groups of a list's layers by the names in the file: if all are in both, or all of one side in the other."""
     prefix = f"{path}/"
-    inside = [key for key in found.filled if key.startswith(prefix) and "/" not in key[len(prefix) :]]
-    theirs = {found.labels.get(key): key[len(prefix) :] for key in inside}
+    inside = [key for key in content.filled if key.startswith(prefix) and "/" not in key[len(prefix) :]]
+    theirs = {content.labels.get(key): key[len(prefix) :] for key in inside}
     ours = {
         originals.get(str(entry.name), str(entry.name)): place
         for place, (_, entry) in enumerate(entries)

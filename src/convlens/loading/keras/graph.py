@@ -8,19 +8,19 @@ from typing import Any
 
 import keras
 
-from convlens.errors import ModelError
-from convlens.loading import operations
-from convlens.loading.calls import Call, Constant, Reference, calls_of, map_references, reference_tree
-from convlens.loading.keras1 import MERGES
-from convlens.loading.layers import build_layer, dtype_policy, safe_name
-from convlens.loading.legacy_keras import MODELS, bare_name, first_shape
-from convlens.loading.numbering import numbered
-from convlens.loading.workshop import Workshop
+from convlens.errors import ModelError, reason
+from convlens.loading.keras import operations
+from convlens.loading.keras.calls import Constant, Reference, calls_of, map_references, reference_tree
+from convlens.loading.keras.context import BuildContext
+from convlens.loading.keras.keras1 import MERGES
+from convlens.loading.keras.layer_config import build_layer, dtype_policy, keras_name
+from convlens.loading.keras.legacy import MODELS, bare_name, first_shape
+from convlens.loading.keras.numbering import Step, numbered
 
 MAX_PIXELS = 10**9
 
 
-def build_model(shop: Workshop, class_name: str, config: Any) -> Any:
+def build_model(context: BuildContext, class_name: str, config: Any) -> Any:
     """The `keras.Model` that a configuration describes.
 
     Args:
@@ -31,31 +31,31 @@ def build_model(shop: Workshop, class_name: str, config: Any) -> Any:
         ModelError: it is damaged, or holds layers that cannot be built.
     """
     if class_name == "Sequential":
-        return sequential(shop, config)
+        return sequential(context, config)
     if isinstance(config, dict) and isinstance(config.get("layers"), list):
-        return functional(shop, config)
+        return functional(context, config)
     raise ModelError(f"damaged architecture: a {class_name} without layers")
 
 
-def sequential(shop: Workshop, config: Any) -> Any:
+def sequential(context: BuildContext, config: Any) -> Any:
     """A Sequential model, built where its input shape is known."""
     entries, name = (config, None) if isinstance(config, list) else (config.get("layers"), config.get("name"))
     if not isinstance(entries, list) or not entries:
         raise ModelError("damaged architecture: a Sequential model without layers")
     if _class(entries[0]) == "Merge":
-        return _merged(shop, entries, name)
+        return _merged(context, entries, name)
     layers = []
     shape = None if isinstance(config, list) else config.get("build_input_shape")
     if _class(entries[0]) != "InputLayer":
-        found = _shape_within(entries[0]) or shape
-        if isinstance(found, list) and all(side is None or isinstance(side, int) for side in found):
+        shape = _shape_within(entries[0]) or shape
+        if isinstance(shape, list) and all(side is None or isinstance(side, int) for side in shape):
             dtype = entries[0].get("config")
             dtype = dtype.get("dtype") if isinstance(dtype, dict) else None
-            layers.append(keras.Input(batch_shape=checked_shape(found), dtype=_input_dtype(dtype)))
+            layers.append(keras.Input(batch_shape=checked_shape(shape), dtype=_input_dtype(dtype)))
     for entry in entries:
-        layers.append(_input(shop, entry) if _class(entry) == "InputLayer" else _layer(shop, entry))
-    model = keras.Sequential(layers, name=safe_name(shop, name))
-    shop.list_layers(model, zip(map(_class, entries), layers[-len(entries) :], strict=True))
+        layers.append(_input(context, entry) if _class(entry) == "InputLayer" else _layer(context, entry))
+    model = keras.Sequential(layers, name=keras_name(context, name))
+    context.list_layers(model, zip(map(_class, entries), layers[-len(entries) :], strict=True))
     if isinstance(config, dict) and config.get("trainable") is False:
         model.trainable = False
     return model
@@ -67,18 +67,18 @@ def _class(entry: Any) -> str:
     return bare_name(str(entry["class_name"]))
 
 
-def _layer(shop: Workshop, entry: dict[str, Any]) -> Any:
+def _layer(context: BuildContext, entry: dict[str, Any]) -> Any:
     """The layer of an entry; one that stands in several models of the file is built once."""
-    return shop.once(entry, lambda: _new_layer(shop, entry))
+    return context.once(entry, lambda: _new_layer(context, entry))
 
 
-def _new_layer(shop: Workshop, entry: dict[str, Any]) -> Any:
+def _new_layer(context: BuildContext, entry: dict[str, Any]) -> Any:
     config = entry.get("config")
-    if _class(entry) in MODELS and entry["class_name"] not in shop.custom:
-        return build_model(shop, _class(entry), config)
+    if _class(entry) in MODELS and entry["class_name"] not in context.custom:
+        return build_model(context, _class(entry), config)
     if not isinstance(config, dict):
         raise ModelError(f"damaged architecture: a {_class(entry)} without configuration")
-    return build_layer(shop, entry["class_name"], config, build_model)
+    return build_layer(context, entry["class_name"], config, build_model)
 
 
 def _shape_within(entry: dict[str, Any]) -> list | None:
@@ -110,12 +110,12 @@ def checked_shape(shape: list) -> tuple:
     return (None, *shape[1:])
 
 
-def _input(shop: Workshop, entry: dict[str, Any]) -> Any:
+def _input(context: BuildContext, entry: dict[str, Any]) -> Any:
     config = entry.get("config") or {}
     shape = first_shape(config)
     if shape is None:
         raise ModelError(f"damaged architecture: input {config.get('name')} without a shape")
-    name = safe_name(shop, config.get("name") or entry.get("name"))
+    name = keras_name(context, config.get("name") or entry.get("name"))
     return keras.Input(batch_shape=checked_shape(shape), dtype=_input_dtype(config.get("dtype")), name=name)
 
 
@@ -125,7 +125,7 @@ def _input_dtype(dtype: Any) -> Any:
     return dtype if isinstance(dtype, str) and "mixed" not in dtype else "float32"
 
 
-def _merged(shop: Workshop, entries: list[dict], name: Any) -> Any:
+def _merged(context: BuildContext, entries: list[dict], name: Any) -> Any:
     """A Sequential of Keras 1 that starts by merging the outputs of others."""
     config = entries[0].get("config") or {}
     branches = config.get("layers")
@@ -133,36 +133,36 @@ def _merged(shop: Workshop, entries: list[dict], name: Any) -> Any:
         raise ModelError(f"damaged architecture: a Merge of {str(branches)[:40]!r} by {config.get('mode')!r}")
     inputs, outputs = [], []
     for branch in branches:
-        model = _layer(shop, branch)
+        model = _layer(context, branch)
         inputs.append(model.inputs[0])
         outputs.append(model.outputs[0])
     merge = {key: value for key, value in config.items() if key != "layers"}
-    tensor = build_layer(shop, "Merge", merge, build_model)(outputs)
+    tensor = build_layer(context, "Merge", merge, build_model)(outputs)
     for entry in entries[1:]:
-        tensor = _layer(shop, entry)(tensor)
-    return keras.Model(inputs, tensor, name=safe_name(shop, name))
+        tensor = _layer(context, entry)(tensor)
+    return keras.Model(inputs, tensor, name=keras_name(context, name))
 
 
-def functional(shop: Workshop, config: dict[str, Any]) -> Any:
+def functional(context: BuildContext, config: dict[str, Any]) -> Any:
     """A Functional model: its layers first, then its calls in an order in which their inputs exist."""
-    waiting: list[tuple[str, int, Call]] = []
+    waiting: list[Step] = []
     built: dict[str, Any] = {}
     tensors: dict[tuple[str, int], Any] = {}
     entries = [entry for entry in config["layers"] if _class(entry)]
     for entry in entries:
         name = _entry_name(entry)
         if _class(entry) == "InputLayer":
-            tensors[name, 0] = _input(shop, entry)
+            tensors[name, 0] = _input(context, entry)
             continue
         reader = operations.reader(entry)
-        built[name] = reader if reader is not None else _layer(shop, entry)
+        built[name] = reader if reader is not None else _layer(context, entry)
         nodes = entry.get("inbound_nodes") or []
-        waiting += [(name, number, calls_of(node)) for number, node in enumerate(nodes)]
+        waiting += [Step(name, number, calls_of(node)) for number, node in enumerate(nodes)]
     waiting, outputs = numbered(waiting, reference_tree(config.get("output_layers")))
     while waiting:
-        left = [item for item in waiting if not _run(shop, item, built, tensors)]
+        left = [step for step in waiting if not _run(step, built, tensors)]
         if len(left) == len(waiting):
-            raise ModelError(f"damaged architecture: the inputs of layer {waiting[0][0]} are never computed")
+            raise ModelError(f"damaged architecture: the inputs of layer {waiting[0].layer} are never computed")
         waiting = left
 
     def find(reference: Reference) -> Any:
@@ -170,9 +170,9 @@ def functional(shop: Workshop, config: dict[str, Any]) -> Any:
 
     inputs = map_references(reference_tree(config.get("input_layers")), find)
     model = keras.Model(
-        _single(inputs), _single(map_references(outputs, find)), name=safe_name(shop, config.get("name"))
+        _single(inputs), _single(map_references(outputs, find)), name=keras_name(context, config.get("name"))
     )
-    shop.list_layers(model, ((_class(entry), built.get(_entry_name(entry))) for entry in entries))
+    context.list_layers(model, ((_class(entry), built.get(_entry_name(entry))) for entry in entries))
     if config.get("trainable") is False:
         model.trainable = False
     return model
@@ -195,9 +195,9 @@ def _tensor(tensors: dict[tuple[str, int], Any], reference: Reference) -> Any:
     return flat[reference.tensor]
 
 
-def _run(shop: Workshop, item: tuple[str, int, Call], built: dict, tensors: dict) -> bool:
+def _run(step: Step, built: dict, tensors: dict) -> bool:
     """Makes one call; False where an input does not exist yet."""
-    name, number, call = item
+    name, call = step.layer, step.call
     try:
         find = lambda leaf: leaf.value if isinstance(leaf, Constant) else _tensor(tensors, leaf)  # noqa: E731
         arguments = [map_references(argument, find) for argument in call.arguments]
@@ -210,10 +210,9 @@ def _run(shop: Workshop, item: tuple[str, int, Call], built: dict, tensors: dict
     if isinstance(layer, keras.layers.Layer):
         options = {key: value for key, value in options.items() if value is not None and key != "name"}
     try:
-        tensors[name, number] = layer(*arguments, **options)
+        tensors[name, step.number] = layer(*arguments, **options)
     except ModelError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ModelError(f"layer {name} ({type(layer).__name__}) does not fit its input: {reason}") from error
+        raise ModelError(f"layer {name} ({type(layer).__name__}) does not fit its input: {reason(error)}") from error
     return True

@@ -59,30 +59,30 @@ def translate(class_name: str, config: dict[str, Any]) -> tuple[str, dict[str, A
     """
     if class_name == "Merge":
         return _merge(config)
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     for key, value in config.items():
         if key in _ONE_NUMBER and class_name.endswith("1D"):
-            found[_ONE_NUMBER[key]] = [value] if isinstance(value, int) else value
+            arguments[_ONE_NUMBER[key]] = [value] if isinstance(value, int) else value
         elif key not in _DROPPED:
-            found[ARGUMENTS.get(key, key)] = value
-    if "nb_row" in found and "nb_col" in found:
-        found["kernel_size"] = [found.pop("nb_row"), found.pop("nb_col")]
-    if "kernel_dim1" in found:
-        found["kernel_size"] = [found.pop(f"kernel_dim{axis}", None) for axis in (1, 2, 3)]
-    if "output_dim" in found and class_name != "Embedding":
-        found["units"] = found.pop("output_dim")
-    if "data_format" in found:
-        found["data_format"] = ORDERINGS.get(found["data_format"], found["data_format"])
+            arguments[ARGUMENTS.get(key, key)] = value
+    if "nb_row" in arguments and "nb_col" in arguments:
+        arguments["kernel_size"] = [arguments.pop("nb_row"), arguments.pop("nb_col")]
+    if "kernel_dim1" in arguments:
+        arguments["kernel_size"] = [arguments.pop(f"kernel_dim{axis}", None) for axis in (1, 2, 3)]
+    if "output_dim" in arguments and class_name != "Embedding":
+        arguments["units"] = arguments.pop("output_dim")
+    if "data_format" in arguments:
+        arguments["data_format"] = ORDERINGS.get(arguments["data_format"], arguments["data_format"])
     if class_name == "ZeroPadding2D":
-        found["padding"] = _sides(found.get("padding", [1, 1]))
-    if class_name == "BatchNormalization" and found.pop("mode", 0) not in (0, None):
+        arguments["padding"] = _sides(arguments.get("padding", [1, 1]))
+    if class_name == "BatchNormalization" and arguments.pop("mode", 0) not in (0, None):
         raise ModelError(
             f"layer {config.get('name')}: BatchNormalization with mode={config['mode']} is of Keras 1 alone (it"
             " normalizes by the batch or the sample at hand); only mode=0 has an equivalent today"
         )
     if class_name in ("Deconvolution2D", "Deconvolution3D"):
-        found.pop("output_shape", None)
-    return CLASSES.get(class_name, class_name), found
+        arguments.pop("output_shape", None)
+    return CLASSES.get(class_name, class_name), arguments
 
 
 def _sides(padding: Any) -> Any:
@@ -98,10 +98,10 @@ def _merge(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         raise ModelError(
             f"layer {config.get('name')}: Merge with mode={mode!r} has no equivalent today; known: {', '.join(MERGES)}"
         )
-    found: dict[str, Any] = {"name": config.get("name")}
+    arguments: dict[str, Any] = {"name": config.get("name")}
     if mode == "concat":
-        found["axis"] = config.get("concat_axis", -1)
+        arguments["axis"] = config.get("concat_axis", -1)
     if mode in ("dot", "cos"):
         axes = config.get("dot_axes", -1)
-        found |= {"axes": axes, "normalize": mode == "cos"}
-    return MERGES[mode], found
+        arguments |= {"axes": axes, "normalize": mode == "cos"}
+    return MERGES[mode], arguments
