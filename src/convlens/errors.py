@@ -118,11 +118,11 @@ def listing(parts: Iterable[object], shown: int = SHOWN, separator: str = ", ") 
 def reason(error: BaseException, limit: int = 200, named: bool = False) -> str:
     """Why something failed, from a framework's error, as one line of at most `limit` characters.
 
-    Args:
-        named: with the class of the error before its words.
-
     Keras puts the name of the layer before an error's own words and all its arguments behind them, and TensorFlow the
     lines of code that led there: what is given is the innermost message.
+
+    Args:
+        named: with the class of the error before its words.
     """
     lines = []
     for line in COLOURS.sub("", str(error)).splitlines():

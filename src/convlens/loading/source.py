@@ -46,13 +46,13 @@ def find_source(value: Any) -> Source:
     """
     if isinstance(value, Source):
         return value
-    if not isinstance(value, str | Path):
+    if not isinstance(value, str | os.PathLike):
         return Source(value, OBJECT, "torch" if is_torch_module(value) else "keras")
-    text = str(value)
+    text = os.fsdecode(value)
     library, colon, _ = text.partition(":")
     if colon and library in LIBRARIES:
         return Source(text, NAME, LIBRARIES[library])
-    path = bundled.MODEL if text == "bundled" else Path(value)
+    path = bundled.MODEL if text == "bundled" else Path(text)
     if not os.path.exists(path) and FUNCTIONS.fullmatch(text):  # unlike the path's own method, it takes any name
         return Source(text, FUNCTION, None)
     file = sniffed(path)

@@ -5,7 +5,7 @@ from functools import lru_cache
 import cmap
 import numpy as np
 
-from convlens.errors import OptionError, near
+from convlens.errors import OptionError
 
 USUAL = ("viridis", "inferno", "magma", "plasma", "cividis", "turbo", "jet", "gray")
 
@@ -20,7 +20,7 @@ def lookup(name: str) -> np.ndarray:
     try:
         colours = cmap.Colormap(name).lut(256)[:, :3]
     except (ValueError, TypeError, KeyError) as error:
-        raise OptionError(f"unknown colormap {name!r}: {near(name, USUAL)}") from error
+        raise OptionError.unknown(f"unknown colormap {name!r}", name, USUAL) from error
     return np.round(colours * 255).astype("uint8")
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from convlens.errors import OptionError, near
+from convlens.errors import OptionError
 from convlens.render.colormap import colorize, lookup
 from convlens.render.normalize import channel_scale, constant_channels, layer_scale, value_range
 from convlens.render.text import CAPTION, INK, SOFT, font, framed, write
@@ -71,7 +71,7 @@ def channel_tiles(values: np.ndarray, scale: str, colormap: str) -> np.ndarray:
         OptionError: unknown scale or colormap.
     """
     if scale not in SCALES:
-        raise OptionError(f"unknown scale {scale!r}: {near(scale, SCALES)}")
+        raise OptionError.unknown(f"unknown scale {scale!r}", scale, SCALES)
     tiles = lookup(colormap)[SCALES[scale](values).transpose(2, 0, 1)]
     tiles[constant_channels(values)] = crossed(*values.shape[:2])
     return tiles

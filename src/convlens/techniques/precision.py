@@ -1,7 +1,7 @@
 """In which precision networks are computed."""
 
 from convlens import backend
-from convlens.errors import OptionError, near
+from convlens.errors import OptionError
 from convlens.network.network import Network
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -15,7 +15,7 @@ def precision_of(network: Network, wanted: str) -> str:
         OptionError: no such precision.
     """
     if wanted not in PRECISIONS:
-        raise OptionError(f"unknown precision {wanted!r}: {near(wanted, PRECISIONS)}")
+        raise OptionError.unknown(f"unknown precision {wanted!r}", wanted, PRECISIONS)
     if wanted != "auto":
         return wanted
     return "bfloat16" if backend.current().gains_by_bfloat16() and network.takes_bfloat16 else "float32"

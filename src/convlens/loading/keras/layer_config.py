@@ -81,7 +81,9 @@ def _layer_class(bare: str, today: str, name: Any) -> Any:
         return None
     known = [key for key, value in vars(keras.layers).items() if isinstance(value, type)]
     raise ModelError(
-        f"layer {name} is of the class {bare!r}, which is not Keras's; give custom=MODULE:{bare} ({near(bare, known)})"
+        f"layer {name} is of the class {bare!r}, which is not Keras's; give custom=MODULE:{bare} ({near(bare, known)})",
+        received=bare,
+        available=known,
     )
 
 
@@ -205,7 +207,9 @@ def activation(context: BuildContext, value: Any, build_model: Callable) -> Any:
     except ValueError as error:
         known = [key for key in vars(keras.activations) if key.islower() and not key.startswith("_")]
         raise ModelError(
-            f"activation {name!r} is not Keras's; give custom=MODULE:{name} ({near(name, known)})"
+            f"activation {name!r} is not Keras's; give custom=MODULE:{name} ({near(name, known)})",
+            received=name,
+            available=known,
         ) from error
 
 

@@ -93,7 +93,9 @@ def _tensorflow(function: str, name: str) -> Callable:
         return special[function]
     raise ModelError(
         f"layer {name} calls TensorFlow's {function}, which convlens does not know"
-        f" ({near(function, [*known, *special])}); export the model again without it, or as a Keras 3 file"
+        f" ({near(function, [*known, *special])}); export the model again without it, or as a Keras 3 file",
+        received=function,
+        available=[*known, *special],
     )
 
 
@@ -126,7 +128,9 @@ def _node(config: dict[str, Any]) -> Callable:
     if operation not in NODE_OPS:
         raise ModelError(
             f"layer {config.get('name')} is TensorFlow's operation {operation}, which convlens does not know"
-            f" ({near(str(operation), NODE_OPS)})"
+            f" ({near(str(operation), NODE_OPS)})",
+            received=operation,
+            available=NODE_OPS,
         )
 
     def run(inputs: Any) -> Any:

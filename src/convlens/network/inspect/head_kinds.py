@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convlens.errors import OptionError, near
+from convlens.errors import OptionError
 from convlens.network.inspect.head import (
     BINARY,
     CLASSES,
@@ -90,7 +90,7 @@ def fitting_kinds(form: Form) -> tuple[str, ...]:
 
 def _given(given: str, form: Form, fitting: tuple[str, ...], where: str) -> Kind:
     if given not in KINDS:
-        raise OptionError(f"unknown head {given!r}: {near(str(given), KINDS)}")
+        raise OptionError.unknown(f"unknown head {given!r}", given, KINDS)
     if given not in fitting:
         made = f", {form.told}" if form.told else ""
         units = form.units

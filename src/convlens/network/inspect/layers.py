@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convlens.errors import LayerError, ModelError, near
+from convlens.errors import LayerError, ModelError
 
 CHANNELS = (1, 3, 4)  # of images
 POOLING, CONVOLUTION, OTHER = "pooling", "convolution", "other"
@@ -124,7 +124,7 @@ def find_layer(layers: Sequence[LayerInfo], name: str, source: str) -> LayerInfo
         return known[ends[0]]
     if ends:
         raise LayerError(f"layer {name!r} is ambiguous: {', '.join(ends[:6])}; give the whole path")
-    raise LayerError(f"no layer {name!r} in {source}: {near(name, known)}")
+    raise LayerError.unknown(f"no layer {name!r} in {source}", name, known)
 
 
 def select_layers(layers: Sequence[LayerInfo], names: str | Iterable[str] | None, source: str) -> list[LayerInfo]:
@@ -143,7 +143,7 @@ def select_layers(layers: Sequence[LayerInfo], names: str | Iterable[str] | None
         if any(sign in name for sign in "*?["):
             matched = {layer.path for layer in layers if fnmatch.fnmatchcase(layer.path, name)}
             if not matched:
-                raise LayerError(f"no layer matches {name!r}: {near(name, [layer.path for layer in layers])}")
+                raise LayerError.unknown(f"no layer matches {name!r}", name, [layer.path for layer in layers])
             wanted |= matched
         else:
             wanted.add(find_layer(layers, name, source).path)

@@ -52,4 +52,5 @@ def _unreadable(filters: str) -> FilterError:
 def _in_range(indices: Iterable[int], count: int, layer: str) -> None:
     for index in indices:
         if not 0 <= index < count:
-            raise FilterError(f"filter {index} is out of range: layer {layer} has {count}, 0 to {count - 1}")
+            message = f"filter {index} is out of range: layer {layer} has {count}, 0 to {count - 1}"
+            raise FilterError(message, expected=f"0 to {count - 1}", received=index)
