@@ -26,6 +26,7 @@ class BuildContext:
         listed: the layers of each model in the order and by the class that the file gives them, by the model's id;
             None in place of what is an operation between layers here.
         shared: objects that the file describes more than once, by their class and number.
+        guarded: layers whose weights are being counted.
     """
 
     major: int = 3
