@@ -95,12 +95,12 @@ def from_pillow(image: Image.Image, file: File | None, value_range: ValueRange) 
     most = REFUSED_JPEG if image.format == "JPEG" else REFUSED
     if width * height > most:
         raise ImageError(f"{width}x{height} pixels are more than {most // 1_000_000} million; scale it down first")
-    with standing(image, file) as (whole, origin, turn):
-        deep = full_depth(whole, origin)
+    with standing(image, file) as opened:
+        deep = full_depth(opened.image, opened.file)
         if deep is not None:
-            return _deep_photo(deep._replace(values=upright(deep.values, turn)), value_range)
-        pixels = upright(_bounded(whole), turn)
-        pages = getattr(whole, "n_frames", 1) if whole.format == "TIFF" else 1
+            return _deep_photo(deep._replace(values=upright(deep.values, opened.orientation)), value_range)
+        pixels = upright(_bounded(opened.image), opened.orientation)
+        pages = getattr(opened.image, "n_frames", 1) if opened.image.format == "TIFF" else 1
     notes = [f"the first of its {pages} pages" if pages > 1 else None, reduction(image, file)]
     if width * height > LARGEST:
         sides = sorted(image.size, reverse=pixels.shape[1] >= pixels.shape[0])  # as it stands

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,28 @@ def is_tiff(path: Path) -> bool:
         return file.read(4) in STARTS
 
 
+@dataclass(frozen=True)
+class Standing:
+    """An image, its file if it is still to be decoded, and how what is decoded is still to be turned.
+
+    Attributes:
+        orientation: as the tag has it, 1 where nothing is to be turned.
+    """
+
+    image: Image.Image
+    file: File | None
+    orientation: int
+
+
 @contextmanager
-def standing(image: Any, file: File | None) -> Iterator[tuple[Image.Image, File | None, int]]:
-    """The image, its file, and how what is decoded from them is still to be turned: an orientation, 1 if it is not.
+def standing(image: Any, file: File | None) -> Iterator[Standing]:
+    """An image in the form in which Pillow decodes it rightly.
 
     Pillow 13.0 garbles TIFF files whose orientation exchanges height and width: it lays the lines out in the width
     that they get by it. Such a file is opened as if it had none.
     """
     if file is None or image.format != "TIFF" or image.tag_v2.get(ORIENTATION, 1) <= 4:
-        yield image, file, 1
+        yield Standing(image, file, 1)
         return
     import tifffile
 
@@ -41,7 +55,7 @@ def standing(image: Any, file: File | None) -> Iterator[tuple[Image.Image, File 
     content[place : place + 2] = (1).to_bytes(2, "little" if order == "<" else "big")
     upright_file = BytesIO(content)
     with Image.open(upright_file) as again:
-        yield again, upright_file, image.tag_v2[ORIENTATION]
+        yield Standing(again, upright_file, image.tag_v2[ORIENTATION])
 
 
 def tiff(image: Any, file: File) -> Deep | None:

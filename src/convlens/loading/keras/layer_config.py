@@ -3,6 +3,7 @@ and from what the user gave, activations from keras.activations."""
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -220,16 +221,17 @@ def _custom(context: BuildContext, kind: Any, config: dict[str, Any]) -> Any:
 
 def _lambda(context: BuildContext, name: str | None, config: dict[str, Any]) -> Any:
     """A Lambda that only scales becomes a Rescaling layer; any other one runs only if the file is trusted."""
-    text, defaults, closure = _lambda_parts(config)
-    if text is None or text in context.custom:
-        return keras.layers.Lambda(_known_function(context, name, config, text), name=name)
-    data = b""
+    code = _stored_code(config)
+    if code is None or code.text in context.custom:
+        function = _known_function(context, name, config, code.text if code else None)
+        return keras.layers.Lambda(function, name=name)
+    arguments, data = config.get("arguments") or {}, b""
     try:
-        data = code_bytes(text)
-        scaling = read_affine(data, defaults, closure, config.get("arguments") or {})
+        data = code_bytes(code.text)
+        scaling = read_affine(data, code.defaults, code.closure, arguments)
     except NotAffine as error:
         if context.trust:
-            return run_lambda(name, data, defaults, closure, config.get("arguments") or {})
+            return run_lambda(name, data, code.defaults, code.closure, arguments)
         raise ModelError(
             f"the Lambda layer {name} holds Python code, which convlens reads but does not run, and {error}"
             f" [{disassembly(data)}]; if you trust the file, load it with trust=True (--trust)"
@@ -240,16 +242,26 @@ def _lambda(context: BuildContext, name: str | None, config: dict[str, Any]) -> 
     return keras.layers.Rescaling(scale, offset, name=name)
 
 
-def _lambda_parts(config: dict[str, Any]) -> tuple[str | None, Any, Any]:
+@dataclass(frozen=True)
+class _StoredCode:
+    """The code of a Lambda layer as a file has it: a text, and the values of its defaults and free variables."""
+
+    text: str
+    defaults: Any
+    closure: Any
+
+
+def _stored_code(config: dict[str, Any]) -> _StoredCode | None:
+    """None where the layer calls a function by name."""
     function = config.get("function")
     if isinstance(function, dict):  # Keras 3
         inner = function.get("config")
         if function.get("class_name") == "__lambda__" and isinstance(inner, dict):
-            return str(inner.get("code")), inner.get("defaults"), inner.get("closure")
-        return None, None, None
+            return _StoredCode(str(inner.get("code")), inner.get("defaults"), inner.get("closure"))
+        return None
     if isinstance(function, list | tuple) and len(function) == 3 and config.get("function_type") != "function":
-        return str(function[0]), function[1], function[2]
-    return None, None, None
+        return _StoredCode(str(function[0]), function[1], function[2])
+    return None
 
 
 def _known_function(context: BuildContext, name: str | None, config: dict[str, Any], text: str | None) -> Any:
