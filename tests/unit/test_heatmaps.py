@@ -8,7 +8,7 @@ import pytest
 import convlens
 from convlens.backend import keras_ready
 from convlens.errors import LayerError, TargetError
-from convlens.techniques.heatmaps import status_of
+from convlens.techniques.heatmaps.status import status_of
 
 IMAGE = np.random.default_rng(0).random((1, 10, 10, 3)).astype("float32")
 
@@ -57,7 +57,7 @@ def test_a_map_that_is_not_finite_names_the_layer_and_keeps_its_values() -> None
 
 
 @pytest.mark.parametrize(
-    ("signed", "steepest", "status"),
+    ("signed", "max_gradient", "status"),
     [
         ([[1, 2]], 1.0, "ok"),
         ([[1, 1]], 1.0, "constant"),
@@ -65,8 +65,8 @@ def test_a_map_that_is_not_finite_names_the_layer_and_keeps_its_values() -> None
         ([[0, 0]], 0.0, "zero gradient"),
     ],
 )
-def test_status_in_words(signed: list, steepest: float, status: str) -> None:
-    assert status_of(np.array(signed, "float32"), steepest) == status
+def test_status_in_words(signed: list, max_gradient: float, status: str) -> None:
+    assert status_of(np.array(signed, "float32"), max_gradient) == status
 
 
 def test_one_sigmoid_unit_has_two_classes_with_opposite_evidence() -> None:

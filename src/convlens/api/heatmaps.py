@@ -114,7 +114,7 @@ def heatmap(
         [('cat',), ('dog',)]
     """
     from convlens.network.samples import read_samples
-    from convlens.techniques.heatmaps import heatmaps
+    from convlens.techniques.heatmaps.explain import heatmaps
 
     compute = Compute(batch_size, progress, cancelled)
     targets = None if target is None else _targets(target)

@@ -23,7 +23,7 @@ from convlens.output.folder import Run, safe_name
 from convlens.render.sprites import contrast_cells, photo_picture
 from convlens.results.heatmaps import Heatmap
 from convlens.techniques.activations import activations
-from convlens.techniques.heatmaps import correlation, heatmaps
+from convlens.techniques.heatmaps.explain import correlation, heatmaps
 from convlens.techniques.patterns.filters import filter_patterns
 from convlens.techniques.request import ActivationsRequest, Compute, HeatmapRequest, PatternRequest
 
