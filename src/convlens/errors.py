@@ -63,6 +63,12 @@ class LayerError(ConvlensError):
     """An unknown layer, or one that cannot do what is asked of it."""
 
 
+class UnknownLayerError(LayerError, KeyError):
+    """A layer that a mapping of layers does not hold; a KeyError too, as of any mapping."""
+
+    __str__ = Exception.__str__  # a KeyError shows its message in quotes
+
+
 class FilterError(ConvlensError):
     """A filter index or range that the layer does not have."""
 

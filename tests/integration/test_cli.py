@@ -13,6 +13,7 @@ from PIL import Image
 
 import convlens
 from convlens.cli import main
+from convlens.jobs import patterns
 
 
 def run(capsys: pytest.CaptureFixture, *arguments: Any) -> tuple[int, str, str]:
@@ -194,17 +195,17 @@ def test_a_very_large_photo_is_reduced_not_refused(capsys: pytest.CaptureFixture
 def test_an_interrupted_run_keeps_what_was_finished(
     capsys: pytest.CaptureFixture, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = convlens.filter_patterns
+    whole = patterns.filter_patterns
     calls: list[Any] = []
 
     def third_time_interrupted(*arguments: Any, **options: Any) -> Any:
-        calls.append(arguments[2])
+        calls.append(arguments[1])
         if len(calls) == 3:
             raise KeyboardInterrupt
         return whole(*arguments, **options)
 
-    monkeypatch.setattr(convlens, "filter_patterns", third_time_interrupted)
-    monkeypatch.setattr("convlens.cli.run.IN_HAND", 5)
+    monkeypatch.setattr(patterns, "filter_patterns", third_time_interrupted)
+    monkeypatch.setattr(patterns, "UNIT", 5)
     options = ["--size", "16", "--steps", "2", "--out", tmp_path / "f"]
     code, _, err = run(capsys, "filters", model, "-l", "early", "-l", "late", *options)
     assert code == 130
@@ -220,7 +221,7 @@ def test_an_interrupted_run_keeps_what_was_finished(
 def test_patterns_made_in_parts_are_those_made_at_once(
     capsys: pytest.CaptureFixture, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convlens.cli.run.IN_HAND", 7)
+    monkeypatch.setattr(patterns, "UNIT", 7)
     options = ["--size", "16", "--steps", "2", "--out", tmp_path / "f"]
     assert run(capsys, "filters", model, "-l", "late", *options)[0] == 0
     whole = convlens.filter_patterns(str(model), "late", size=16, steps=2)

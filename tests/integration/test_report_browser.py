@@ -470,7 +470,7 @@ def test_a_run_in_which_all_fails_leaves_nothing(
     def fail(*given: Any, **more: Any) -> None:
         raise RuntimeError("broken")
 
-    for name in ("heatmaps", "activations", "filter_patterns"):
+    for name in ("heatmaps", "activations", "patterns_in_units"):
         monkeypatch.setattr(surveying, name, fail)
     with pytest.raises(RuntimeError, match="broken"):
         surveying.survey(network, photos, tmp_path / "r")

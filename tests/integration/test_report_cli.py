@@ -47,12 +47,12 @@ def test_a_finished_run_gets_its_page_anew(
 def test_an_interrupted_single_file_holds_what_was_finished(
     model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from convlens.jobs import survey
+    from convlens.jobs import patterns
 
     def stop(*given: object, **more: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(survey, "filter_patterns", stop)
+    monkeypatch.setattr(patterns, "filter_patterns", stop)
     with pytest.raises(KeyboardInterrupt):
         convlens.report(str(model), photo, tmp_path / "r.html", single_file=True)
     text = (tmp_path / "r.html").read_text()

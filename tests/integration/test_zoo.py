@@ -7,7 +7,7 @@ from PIL import Image
 import convlens
 from convlens.backend import keras_ready
 from convlens.bundled import photo
-from convlens.techniques.heatmaps.explain import correlation
+from convlens.results.heatmaps import correlation
 
 DEFAULTS = {
     "VGG16": "block5_conv3",

@@ -14,6 +14,7 @@ import convlens
 from convlens.cli.commands import convlens as command
 from convlens.errors import OptionError, reason
 from convlens.jobs.survey import survey
+from convlens.techniques.request import ReportRequest
 
 ON_TORCH = keras.backend.backend() == "torch"
 layers = keras.layers
@@ -138,7 +139,7 @@ def test_the_command_and_the_report_take_the_same_size(tmp_path: Path) -> None:
     assert [one["size"] for one in printed["patterns"]] == [[64, 64], [80, 80]]
     assert printed["notes"] == manifest["notes"]
     assert sum("80x80, the network's own size, is taken" in note for note in printed["notes"]) == 1
-    made = survey(opened(flat(80, 80, 3)), np.zeros((80, 80, 3), "uint8"), tmp_path / "report", top=1)
+    made = survey(opened(flat(80, 80, 3)), np.zeros((80, 80, 3), "uint8"), tmp_path / "report", ReportRequest(top=1))
     assert [one for one in made.failures if "patterns" in one["what"]] == []
     assert sum("80x80, the network's own size, is taken" in note for note in made.notes) == 1
 

@@ -17,12 +17,13 @@ from PIL import Image
 from convlens import page
 from convlens.data.images import Photo
 from convlens.errors import OutputError
-from convlens.output.folder import Run
+from convlens.output.folder import Folder
 from convlens.page.view import blocks, digits, missing, picture
 from convlens.render.sprites import contrast_cells, sheet
-from convlens.results.activations import Activations, each_channel, statistics
+from convlens.results.activations import Activations, each_channel
 from convlens.results.heatmaps import Heatmap, Prediction
 from convlens.results.patterns import FilterPatterns
+from tests.unit.made import measured
 
 LAYER = "block/conv"
 HOSTILE = "../../x<script>window.hacked=1</script>\"'><img src=x onerror=window.hacked=1>"
@@ -45,12 +46,13 @@ def folder(values: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path
     guesses = ((Prediction(1, "dog", 0.75), Prediction(0, "cat", 0.25)),)
     origin = {"backend": {"keras": "3.0"}, "device": "CPU", "seed": 0}
     batch = values[None]
-    found = Activations({LAYER: batch}, photos, {LAYER: (statistics(values),)}, origin)
+    found = Activations({LAYER: batch}, photos, {LAYER: (measured(values),)}, origin)
     heat = Heatmap(batch.sum(-1), LAYER, 1, ("dog",), ("ok",), guesses, "logit", "grad-cam", photos, (None,), origin)
     images = np.random.default_rng(2).integers(0, 256, (3, 16, 16, 3)).astype("uint8")
     numbers = np.array([0.1, 0.2, 0]), np.array([1.5, 2.5, 0]), np.array([0.1, 0.2, 1])
     patterns = FilterPatterns(images, (0, 1, 3), *numbers, ("ok", "ok", "unreached"), LAYER, origin)
-    with Run(out, "report", False, origin) as run:
+    with Folder(out, "report") as run:
+        run.origin(origin)
         path = run.web_picture("photos/cat.webp", Image.fromarray(pixels), exact=False)
         run.note("photos", [{"name": "cat", "size": [30, 40], "note": None, "picture": path}])
         layer = {"path": LAYER, "kind": "Conv2D", "role": "convolution", "output_shape": [None, 6, 8, 5]}
@@ -59,10 +61,8 @@ def folder(values: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path
             {"source": "models/pets.keras", "parameters": 1234567, "input": [12, 16, 3], "classes": 2}
             | {"layers": [layer | {"parameters": 140, "default": True}]},
         )
-        sprites = found.write_sprites(run)
-        run.note("activations", {"layers": {LAYER: {"shape": [6, 8, 5], "images": sprites[LAYER]}}})
-        run.note("heatmaps", [{**heat.to_json(), "pictures": [heat.write_layers(run, 0)]}])
-        run.note("patterns", [patterns.write_sprite(run)])
+        for result in (found, heat, patterns):
+            result.write(run, page=True)
         run.note("planned", {"photos": 1, "patterns": [LAYER]})
         run.note("seconds", {"activations": 1.0, "heatmaps": 2.5, f"patterns of {LAYER}": 3.0})
     return out

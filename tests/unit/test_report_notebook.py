@@ -13,16 +13,17 @@ from PIL import Image
 
 from convlens.data.images import Photo
 from convlens.page.notebook import Report
-from convlens.results.activations import Activations, statistics
+from convlens.results.activations import Activations
 from convlens.results.heatmaps import Heatmap, Prediction
 from convlens.results.patterns import FilterPatterns
+from tests.unit.made import measured
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype("uint8")
 
 
 def activations(layers: int) -> Activations:
     values = {f"<{number}>": np.random.default_rng(number).random((1, 6, 6, 20), "float32") for number in range(layers)}
-    return Activations(values, (Photo("cat", PIXELS),), {k: (statistics(v[0]),) for k, v in values.items()}, {})
+    return Activations(values, (Photo("cat", PIXELS),), {k: (measured(v[0]),) for k, v in values.items()}, {})
 
 
 def heatmap(status: str) -> Heatmap:

@@ -9,10 +9,11 @@ from PIL import Image
 
 from convlens.data.images import Photo
 from convlens.errors import FilterError, OutputError
-from convlens.output.folder import MANIFEST, plain
-from convlens.results.activations import Activations, LayerStatistics, statistics
+from convlens.output.manifest import MANIFEST, plain
+from convlens.results.activations import Activations
 from convlens.results.heatmaps import Heatmap, Prediction
 from convlens.results.patterns import FilterPatterns
+from tests.unit.made import measured
 
 
 def rng() -> np.random.Generator:
@@ -21,26 +22,6 @@ def rng() -> np.random.Generator:
 
 def photo(name: str, height: int = 30, width: int = 40) -> Photo:
     return Photo(name, rng().integers(0, 256, (height, width, 3), dtype="uint8"))
-
-
-def test_statistics_of_a_map() -> None:
-    """Two rows, two columns, three channels: one of mixed signs, one constant, one of zeros."""
-    values = np.array([[[1, 5, 0], [-2, 5, 0]], [[3, 5, 0], [0, 5, 0]]], "float32")
-    found = statistics(values)
-    assert found == LayerStatistics(active=6 / 12, blank=(1, 2), mean=22 / 12, maximum=5.0, channels=3)
-    assert "50.0%" in str(found)
-    assert "2 of 3" in str(found)
-
-
-@pytest.mark.parametrize("shape", [(3,), (1, 1, 3)])
-def test_statistics_of_features(shape: tuple[int, ...]) -> None:
-    found = statistics(np.array([0.5, 0, -1], "float32").reshape(shape))
-    assert found == LayerStatistics(active=1 / 3, blank=(1,), mean=-0.5 / 3, maximum=0.5, channels=3)
-
-
-def test_statistics_of_tokens() -> None:
-    found = statistics(np.array([[1, 4, 0], [2, 4, 0]], "float32"))
-    assert (found.blank, found.channels, found.active) == ((1, 2), 3, 4 / 6)
 
 
 def made_activations() -> Activations:
@@ -52,8 +33,8 @@ def made_activations() -> Activations:
         "tokens": generator.random((2, 3, 8)).astype("float32"),
     }
     arrays["block1/conv"][..., 2] = 0
-    measured = {path: tuple(statistics(one) for one in batch) for path, batch in arrays.items()}
-    return Activations(arrays, (photo("cat"), photo("dog")), measured, {"seed": 3})
+    statistics = {path: tuple(measured(values) for values in batch) for path, batch in arrays.items()}
+    return Activations(arrays, (photo("cat"), photo("dog")), statistics, {"seed": 3})
 
 
 def test_activations_are_a_mapping() -> None:

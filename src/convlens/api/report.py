@@ -7,7 +7,7 @@ from convlens.api.arguments import names_ours
 from convlens.api.load import loaded
 from convlens.api.types import Images, ValueRange
 from convlens.page.notebook import Report
-from convlens.techniques.request import PatternRequest
+from convlens.techniques.request import Compute, ReportRequest
 
 
 @names_ours
@@ -18,7 +18,7 @@ def report(
     *,
     single_file: bool = False,
     overwrite: bool = False,
-    seed: int = PatternRequest.seed,
+    seed: int = ReportRequest.seed,
     value_range: ValueRange = None,
     batch_size: int | None = None,
 ) -> Report:
@@ -52,10 +52,10 @@ def report(
             loaded(network),
             images,
             str(out),
+            ReportRequest(seed),
+            Compute(batch_size),
+            value_range=value_range,
             single_file=single_file,
             overwrite=overwrite,
-            seed=seed,
-            batch_size=batch_size,
-            value_range=value_range,
         ).page
     )

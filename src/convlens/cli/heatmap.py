@@ -1,70 +1,109 @@
-"""What `convlens heatmap` does."""
+"""convlens heatmap."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import convlens
-from convlens.cli.load import load
-from convlens.cli.output import note, print_json, stages, table, written
-from convlens.cli.samples import samples, value_range
-from convlens.cli.timings import lap
-from convlens.data.predictions import VALUE, noun, number
-from convlens.output.folder import Run
+import click
+
+from convlens.cli.options import PRECISION, common, images_argument, known, model_argument, range_option, writing
 
 if TYPE_CHECKING:
     from convlens.results.heatmaps import Heatmap
 
+REQUEST, RESULT = "techniques.request:HeatmapRequest", "results.heatmaps"
 
-def run_heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
-    network, out = load(model, options), Path(options["out"] or "convlens-heatmap")
-    with Run(out, "heatmap", options["overwrite"]) as run, stages() as begin:
-        found = convlens.heatmap(
-            network,
-            samples(network, images),
-            list(options["target"]) or None,
-            value_range=value_range(options["value_range"]),
-            progress=begin("heatmaps"),
-            **{
-                name: options[name] for name in ("layer", "method", "score", "top", "output", "batch_size", "precision")
-            },
-        )
+
+@click.command()
+@model_argument
+@images_argument
+@range_option
+@click.option(
+    "--target",
+    "-t",
+    "targets",
+    multiple=True,
+    metavar="CLASS",
+    help='Index or name, "1 down" of a value; several times.  [default: the likeliest]',
+)
+@click.option("--top", type=click.IntRange(min=1), help="The likeliest so many classes.")
+@known("--output", home=f"{REQUEST}.output", type=str, metavar="OUTPUT", help="Which output: its number or name.")
+@click.option("--layer", "-l", metavar="NAME", help="Where to look.  [default: the last spatial one on every path]")
+@known("--method", home=f"{REQUEST}.method", type=str)
+@known("--precision", home=f"{REQUEST}.precision", type=str, help=PRECISION)
+@known("--score", home=f"{REQUEST}.score", type=str, help="logit or probability.")
+@known("--strength", home=f"{RESULT}:STRENGTH", type=click.FloatRange(0, 1), help="Of the heatmap over the photo.")
+@known("--colormap", home=f"{RESULT}:COLORMAP", type=str)
+@writing
+@common
+def heatmap(model: str, images: Sequence[str], as_json: bool, **options: Any) -> None:
+    """Draw where in images a class comes from."""
+    from convlens.cli.load import load
+    from convlens.cli.output import note, stages, written
+    from convlens.cli.samples import samples
+    from convlens.cli.timings import lap
+    from convlens.output.folder import Folder
+    from convlens.techniques.heatmaps.explain import heatmaps
+    from convlens.techniques.request import Compute, HeatmapRequest
+
+    network = load(model, options)
+    names = ("layer", "method", "score", "top", "output", "precision")
+    request = HeatmapRequest(options["targets"] or None, **{name: options[name] for name in names})
+    with Folder(options["out"] or "convlens-heatmap", "heatmap", options["overwrite"]) as sink, stages() as begin:
+        how = Compute(options["batch_size"], begin("heatmaps"))
+        maps = heatmaps(network, samples(network, images, options["value_range"]), request, how)
         lap("computing")
-        maps = found if isinstance(found, tuple) else (found,)
-        for one in maps:
-            one.write(run, strength=options["strength"], colormap=options["colormap"])
-        run.note("heatmaps", [one.to_json() for one in maps])
-        run.note("provenance", maps[0].provenance)
-        run.note("notes", maps[0].notes)
+        for each in maps:
+            each.write(sink, strength=options["strength"], colormap=options["colormap"])
         lap("drawing and writing")
     note(maps[0].notes)
     if as_json:
-        listed = [one.to_json() for one in maps]
-        shared = {key: listed[0][key] for key in ("layer", "method", "score", "images", "predictions", "head")}
-        shared["status"] = [status for one in maps for status in one.status]
-        written_files = [str(path) for path in run.files]
-        return print_json({**shared, "heatmaps": listed, "notes": maps[0].notes, "files": written_files})
-    _predictions(maps[0])
+        return _print_json(maps, [str(path) for path in sink.files])
+    _print(maps)
+    written(sink.files, sink.out)
+
+
+def _print_json(maps: Sequence["Heatmap"], files: list[str]) -> None:
+    from convlens.cli.output import print_json
+
+    listed = [each.to_json() for each in maps]
+    shared = {key: listed[0][key] for key in ("layer", "method", "score", "images", "predictions", "head")}
+    shared["status"] = [status for each in maps for status in each.status]
+    print_json({**shared, "heatmaps": listed, "notes": maps[0].notes, "files": files})
+
+
+def _print(maps: Sequence["Heatmap"]) -> None:
+    """The predictions of each image, and a row a heatmap."""
+    from convlens.cli.output import table
+
+    _print_predictions(maps[0])
     rows = [
-        [photo.name, f"{target} {one.direction or ''}".strip(), one.names[index] or "", one.layer, one.status[index]]
-        for one in maps
-        for index, (photo, target) in enumerate(zip(one.photos, one.targets, strict=True))
+        [
+            photo.name,
+            f"{target} {each.direction or ''}".strip(),
+            each.names[index] or "",
+            each.layer,
+            each.status[index],
+        ]
+        for each in maps
+        for index, (photo, target) in enumerate(zip(each.photos, each.targets, strict=True))
     ]
     table("heatmaps", ["image", "unit" if maps[0].direction else "class", "name", "layer", "status"], rows, right=(1,))
-    written(run.files, out)
 
 
-def _predictions(heatmap: "Heatmap") -> None:
+def _print_predictions(heatmap: "Heatmap") -> None:
     """A table an image; where the preprocessing is in doubt, with what both of the likeliest give."""
-    guessed = heatmap.provenance["preprocessing_guess"]
+    from convlens.cli.output import table
+    from convlens.data.predictions import VALUE, noun, number
+
+    guess = heatmap.provenance["preprocessing_guess"]
     for index, photo in enumerate(heatmap.photos):
         both = [("", heatmap.predictions[index])]
         if heatmap.rival_predictions:
-            both = [(f" with {guessed['mode']}", both[0][1])]
-            both.append((f" with {guessed['rival']}", heatmap.rival_predictions[index]))
-        for words, shown in both:
-            if shown:
-                unit = shown[0].unit
-                rows = [[str(one.index), one.name or "", number(one.score, unit, 4)] for one in shown]
+            both = [(f" with {guess['mode']}", both[0][1])]
+            both.append((f" with {guess['rival']}", heatmap.rival_predictions[index]))
+        for words, predictions in both:
+            if predictions:
+                unit = predictions[0].unit
+                rows = [[str(each.index), each.name or "", number(each.score, unit, 4)] for each in predictions]
                 title = f"{photo.name}: {'values' if unit == VALUE else 'predictions'}{words}"
                 table(title, [noun(unit), "name", unit], rows, right=(0, 2))

@@ -1,25 +1,32 @@
-"""What `convlens layers` does."""
+"""convlens layers."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from convlens.cli.load import load
-from convlens.cli.output import note, print_json, table
+import click
+
+from convlens.cli.options import common, model_argument
 from convlens.errors import ConvlensError
-from convlens.jobs.survey import layer_json
 
 if TYPE_CHECKING:
     from convlens.network.network import Network
 
 
-def run_layers(model: str, as_json: bool, **options: Any) -> None:
+@click.command()
+@model_argument
+@common
+def layers(model: str, as_json: bool, **options: Any) -> None:
+    """List the layers that can be looked at."""
+    from convlens.cli.load import load
+    from convlens.cli.output import note, print_json
+    from convlens.jobs.facts import layer_json
     from convlens.network.inspect.guess import known_preprocessing
 
     network = load(model, options)
-    layers = [layer_json(layer) for layer in network.layers]
+    listed = [layer_json(layer) for layer in network.layers]
     preprocessing, notes = known_preprocessing(network)
     notes = [*network.notes, *notes]
-    found = {
+    facts = {
         "model": network.source,
         "framework": network.framework,
         "preprocessing": str(preprocessing),
@@ -29,23 +36,25 @@ def run_layers(model: str, as_json: bool, **options: Any) -> None:
         "outputs": _outputs(network),
         "notes": notes,
     }
-    note([*notes, *(line for one in found["outputs"] for line in one.pop("notes"))])
+    note([*notes, *(line for output in facts["outputs"] for line in output.pop("notes"))])
     if as_json:
-        return print_json({"layers": layers, **found})
-    table(
-        network.source,
-        ["layer", "kind", "output", "parameters", "default for"],
-        [_layer_row(layer) for layer in layers],
-        right=(3,),
-    )
+        return print_json({"layers": listed, **facts})
+    _print(listed, facts)
+
+
+def _print(layers: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+    from convlens.cli.output import table
+
+    rows = [_layer_row(layer) for layer in layers]
+    table(facts["model"], ["layer", "kind", "output", "parameters", "default for"], rows, right=(3,))
     table(
         "input and output",
         ["what", "found"],
         [
-            ["input", ", ".join(_shape(spec.shape, "any") for spec in network.inputs)],
-            ["preprocessing", found["preprocessing"]],
-            ["class names", found["labels"] or "unknown: give --labels"],
-            *_output_rows(found["outputs"]),
+            ["input", ", ".join(_shape(spec["shape"], "any") for spec in facts["inputs"])],
+            ["preprocessing", facts["preprocessing"]],
+            ["class names", facts["labels"] or "unknown: give --labels"],
+            *_output_rows(facts["outputs"]),
         ],
     )
 
@@ -62,7 +71,7 @@ def _layer_row(layer: dict[str, Any]) -> list[str]:
 
 def _outputs(network: "Network") -> list[dict[str, Any]]:
     """What is known of each output, and why of those that cannot be read."""
-    listed = []
+    listed: list[dict[str, Any]] = []
     for place, name in enumerate(network.output_names):
         try:
             head = network.head(place)
@@ -73,11 +82,11 @@ def _outputs(network: "Network") -> list[dict[str, Any]]:
 
 
 def _output_rows(outputs: list[dict[str, Any]]) -> list[list[str]]:
-    rows = []
-    for one in outputs:
-        named = f" ({one['name']})" if one["name"] else ""
-        which = f"output {one['output']}{named}" if len(outputs) > 1 else "output"
-        rows.append([which, one.get("words") or one["reason"]])
-        if one["kind"]:
-            rows.append(["heatmaps explain", one["scored"]])
+    rows: list[list[str]] = []
+    for output in outputs:
+        named = f" ({output['name']})" if output["name"] else ""
+        which = f"output {output['output']}{named}" if len(outputs) > 1 else "output"
+        rows.append([which, output.get("words") or output["reason"]])
+        if output["kind"]:
+            rows.append(["heatmaps explain", output["scored"]])
     return rows

@@ -11,14 +11,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from convlens.output.folder import plain
+from convlens.output.manifest import plain
 
 PIPED = 160  # columns where there is no terminal to ask
 
 
 def _console(**options: Any) -> Console:
-    found = Console(**options)
-    return found if found.is_terminal else Console(width=PIPED, **options)
+    terminal = Console(**options)
+    return terminal if terminal.is_terminal else Console(width=PIPED, **options)
 
 
 console, aside = _console(), _console(stderr=True)

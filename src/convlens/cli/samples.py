@@ -8,9 +8,22 @@ from convlens.errors import OptionError
 
 if TYPE_CHECKING:
     from convlens.network.network import Network
+    from convlens.network.samples import Samples
 
 
-def samples(network: "Network", images: Sequence[str]) -> list[Any]:
+def samples(network: "Network", images: Sequence[str], text: str | None) -> "Samples":
+    """The images of a command, for a network.
+
+    Args:
+        images: as they are named on the command line.
+        text: of --value-range.
+    """
+    from convlens.network.samples import read_samples
+
+    return read_samples(network, named_samples(network, images), value_range(text))
+
+
+def named_samples(network: "Network", images: Sequence[str]) -> list[Any]:
     """What the network's functions take: for a network with several inputs, FILE,FILE or name=FILE,name=FILE each."""
     names = [spec.name for spec in network.inputs]
     return [_sample(text, names) for text in images] if len(names) > 1 else list(images)

@@ -2,9 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,35 @@ import numpy as np
 
 from convlens import page
 from convlens.data.images import ValueRange
-from convlens.data.preprocessing import Preprocessing
-from convlens.errors import reason
+from convlens.errors import CancelledError, reason
+from convlens.jobs.facts import facts
+from convlens.jobs.patterns import patterns_in_units
 from convlens.network.budget import chunks, images_at_once
 from convlens.network.inspect.layers import CONVOLUTION, POOLING, LayerInfo
 from convlens.network.network import Network
 from convlens.network.provenance import provenance
 from convlens.network.samples import Samples, read_samples
-from convlens.output.folder import Run, safe_name
-from convlens.render.sprites import contrast_cells, photo_picture
-from convlens.results.heatmaps import Heatmap
+from convlens.output.folder import Folder
+from convlens.output.names import safe_name
+from convlens.output.sink import Sink
+from convlens.render.sprites import photo_picture
+from convlens.results.patterns import FilterPatterns
 from convlens.techniques.activations import activations
-from convlens.techniques.heatmaps.explain import correlation, heatmaps
-from convlens.techniques.patterns.filters import filter_patterns
-from convlens.techniques.request import ActivationsRequest, Compute, HeatmapRequest, PatternRequest
+from convlens.techniques.heatmaps.explain import heatmaps
+from convlens.techniques.request import (
+    PLAIN,
+    ActivationsRequest,
+    Compute,
+    HeatmapRequest,
+    PatternRequest,
+    ReportRequest,
+)
 
 PATTERN_LAYERS = 5
 PATTERNS = 64
 HEATMAP_LAYERS = 3  # one coarse, two finer
 FINER = 1.5  # times as many positions a side as the heatmap before
+USUAL = ReportRequest()
 
 Stage = Callable[[str], Callable[[int, int], None] | None]
 
@@ -42,133 +52,111 @@ def pattern_layers(network: Network) -> list[LayerInfo]:
     for layer in network.select(None):
         if layer.role == CONVOLUTION:
             firsts.setdefault(shapes[layer.path][1:3], layer)
-    found = list(firsts.values())
-    spread = np.unique(np.linspace(0, len(found) - 1, min(PATTERN_LAYERS, len(found))).round().astype(int))
-    return [found[place] for place in spread]
+    layers = list(firsts.values())
+    spread = np.unique(np.linspace(0, len(layers) - 1, min(PATTERN_LAYERS, len(layers))).round().astype(int))
+    return [layers[place] for place in spread]
 
 
 def heatmap_layers(network: Network, arrays: Sequence[np.ndarray]) -> list[str]:
     """The default layer for heatmaps, then the last ones before it at finer resolutions."""
-    found = [network.default_layer]
+    chosen = [network.default_layer]
     shapes = network.observe(arrays).shapes
     order = list(network.select("*"))
-    before = order[: [layer.path for layer in order].index(found[0])]
+    before = order[: [layer.path for layer in order].index(chosen[0])]
     for layer in reversed(before):
-        side, last = min(shapes[layer.path][1:3] or [0]), min(shapes[found[-1]][1:3])
+        side, last = min(shapes[layer.path][1:3] or [0]), min(shapes[chosen[-1]][1:3])
         moved = layer.role == POOLING or "pad" in layer.kind.lower()  # their maps do not lie straight on the photo
-        if layer.is_spatial and not moved and side >= FINER * last and len(found) < HEATMAP_LAYERS:
-            found.append(layer.path)
-    return found
+        if layer.is_spatial and not moved and side >= FINER * last and len(chosen) < HEATMAP_LAYERS:
+            chosen.append(layer.path)
+    return chosen
 
 
-@dataclass
+@dataclass(frozen=True)
 class Survey:
-    """One run: what it looks at, and where it writes."""
+    """What is looked at, what is asked, and where it is written."""
 
     network: Network
     samples: Samples
-    run: Run
+    request: ReportRequest
+    compute: Compute
+    sink: Sink
     begin: Stage
-    seed: int
-    batch_size: int | None
-    top: int
-    size: int | None
-    seconds: dict[str, float] = field(default_factory=dict)
-    errors: list[Exception] = field(default_factory=list)
-    patterns: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
-    def look(self) -> None:
+    def run(self) -> None:
         """Everything, one stage after the other; a stage that fails is noted, and the others go on.
 
         Raises:
+            CancelledError: the caller cancelled it.
             Exception: the first stage's own, where no stage succeeded.
         """
-        self._photos()
-        stages = [("activations", self._activations), ("heatmaps", self._heatmaps)]
-        stages += [(f"patterns of {layer.path}", self._patterns(layer.path)) for layer in self._pattern_layers()]
+        self._introduce()
+        stages: list[tuple[str, Callable[[str], None]]] = [
+            ("activations", self._activations),
+            ("heatmaps", self._heatmaps),
+            *((f"patterns of {layer.path}", partial(self._patterns, layer)) for layer in self._pattern_layers()),
+        ]
+        seconds: dict[str, float] = {}
+        errors: list[Exception] = []
         for name, make in stages:
-            with self._attempt(name):
+            started = time.perf_counter()
+            try:
                 make(name)
-        if len(self.errors) == len(stages):
-            raise self.errors[0]
+            except CancelledError:
+                raise
+            except Exception as error:  # of any framework: hours of work must not be lost to the last layer
+                errors.append(error)
+                self.sink.failure(name, reason(error, 500))
+            seconds[name] = round(time.perf_counter() - started, 2)
+            self.sink.note("seconds", seconds)
+        if len(errors) == len(stages):
+            raise errors[0]
 
-    @contextmanager
-    def _attempt(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        except Exception as error:  # of any framework: hours of work must not be lost to the last layer
-            self.errors.append(error)
-            self.run.failure(name, reason(error, 500))
-        self.seconds[name] = round(time.perf_counter() - started, 2)
-        self.run.note("seconds", self.seconds)
+    def _introduce(self) -> None:
+        """The network and the photos."""
+        network, samples = self.network, self.samples
+        asked = {"technique": self.request.technique, "images": samples.origins, "seed": self.request.seed}
+        asked["request"] = self.request.to_json()
+        self.sink.origin(provenance(network, samples.preprocessing, samples.notes, **asked))
+        self.sink.notes([*network.notes, *samples.notes, *network.head().notes])
+        self.sink.note("network", facts(network, samples.preprocessing))
+        listed = []
+        for photo in samples.photos:
+            place, picture = f"photos/{safe_name(photo.name)}.webp", photo_picture(photo.pixels)
+            place = self.sink.web_picture(place, picture, exact=False, view="photo")
+            listed.append({"name": photo.name, "size": photo.size, "note": photo.remark, "picture": place})
+        self.sink.note("photos", listed)
 
     def _pattern_layers(self) -> list[LayerInfo]:
-        found = pattern_layers(self.network)
-        self.run.note("planned", {"photos": len(self.samples), "patterns": [layer.path for layer in found]})
-        return found
+        layers = pattern_layers(self.network)
+        planned = {"photos": len(self.samples), "patterns": [layer.path for layer in layers]}
+        self.sink.note("planned", planned)
+        return layers
 
-    def _photos(self) -> None:
-        listed = []
-        for photo in self.samples.photos:
-            place = self.run.web_picture(
-                f"photos/{safe_name(photo.name)}.webp", photo_picture(photo.pixels), exact=False, view="photo"
-            )
-            listed.append({"name": photo.name, "size": photo.size, "note": photo.remark, "picture": place})
-        self.run.note("photos", listed)
+    def _stage(self, name: str) -> Compute:
+        """How it is computed, with the progress of a stage."""
+        return replace(self.compute, progress=self.begin(name))
 
     def _activations(self, name: str) -> None:
-        progress, total = self.begin(name), len(self.samples)
-        layers: dict[str, Any] = {}
-        self.run.note("activations", {"images": [photo.name for photo in self.samples.photos], "layers": layers})
-        size = self.batch_size or images_at_once(self.network, self.samples.arrays)
+        compute, total = self._stage(name), len(self.samples)
+        size = compute.batch_size or images_at_once(self.network, self.samples.arrays)
         for chunk in chunks(total, size):  # raw values of all images at once would not fit into memory
-            found = activations(self.network, self.samples[chunk], ActivationsRequest())
-            for layer, entries in found.write_sprites(self.run).items():
-                shape = list(found[layer].shape[1:])
-                layers.setdefault(layer, {"shape": shape, "images": []})["images"] += entries
-            if progress:
-                progress(chunk.stop, total)
+            part = activations(self.network, self.samples[chunk], ActivationsRequest(), replace(compute, progress=None))
+            part.write(self.sink, page=True)
+            compute.report(chunk.stop, total)
 
     def _heatmaps(self, name: str) -> None:
-        top = min(self.top, self.network.head().classes)
-        listed: list[dict[str, Any]] = []
+        top = min(self.request.top, self.network.head().classes)
         for layer in heatmap_layers(self.network, self.samples.arrays):
-            compute = Compute(self.batch_size, self.begin(f"{name} at {layer}"))
-            made = heatmaps(self.network, self.samples, HeatmapRequest(top=top, layer=layer), compute)
-            self.notes += [note for note in made[0].notes if note not in self.notes]
-            for heatmap in made:
-                pictures = [heatmap.write_layers(self.run, index) for index in range(len(self.samples))]
-                for index, entry in enumerate(pictures):
-                    entry["contrast"] = self._contrast(heatmap, made, index)
-                listed.append({**heatmap.to_json(), "pictures": pictures})
-            self.run.note("heatmaps", listed)
+            request = HeatmapRequest(top=top, layer=layer)
+            maps = heatmaps(self.network, self.samples, request, self._stage(f"{name} at {layer}"))
+            for heatmap in maps:
+                heatmap.write(self.sink, page=True, others=maps)
 
-    def _contrast(self, heatmap: Heatmap, made: Sequence[Heatmap], index: int) -> dict[str, Any] | None:
-        """A class's map minus that of its likeliest rival, where both say something."""
-        numbers = heatmap.contrast[index]
-        rival = next((one for one in made if numbers and one.targets[index] == numbers["runner_up"]), None)
-        if numbers is None or rival is None or {heatmap.status[index], rival.status[index]} != {"ok"}:
-            return None
-        picture, limit = contrast_cells(heatmap.values[index] - rival.values[index])
-        photo, target = self.samples.photos[index].name, heatmap.targets[index]
-        place = f"heatmaps/{safe_name(photo)}/{safe_name(heatmap.layer)}-{target}-contrast.webp"
-        words = {"layer": heatmap.layer, "photo": photo, "target": target, "view": "heatmap"}
-        alike = correlation(heatmap, rival)[index]
-        pictured = self.run.web_picture(place, picture, exact=True, **words)
-        return {**numbers, "name": rival.names[index], "cells": pictured, "limit": limit, "correlation": alike}
-
-    def _patterns(self, layer: str) -> Callable[[str], None]:
-        def make(name: str) -> None:
-            filters = tuple(range(min(PATTERNS, self.network.layer(layer).output_shape[-1] or 0)))
-            request = PatternRequest(layer, filters, self.size, seed=self.seed)
-            made = filter_patterns(self.network, request, Compute(self.batch_size, self.begin(name)))
-            self.notes += [line for line in made.notes if line not in self.notes]
-            self.patterns.append(made.write_sprite(self.run))
-            self.run.note("patterns", self.patterns)
-
-        return make
+    def _patterns(self, layer: LayerInfo, name: str) -> None:
+        filters = tuple(range(min(PATTERNS, layer.output_shape[-1] or 0)))
+        request = PatternRequest(layer.path, filters, self.request.size, seed=self.request.seed)
+        write: Callable[[FilterPatterns], None] = partial(FilterPatterns.write, sink=self.sink, page=True)
+        patterns_in_units(self.network, request, write, self._stage(name))
 
 
 @dataclass(frozen=True)
@@ -185,15 +173,13 @@ def survey(
     network: Network,
     images: Any,
     out: str | Path,
+    request: ReportRequest = USUAL,
+    compute: Compute = PLAIN,
     *,
+    value_range: ValueRange = None,
     command: str = "report",
     single_file: bool = False,
     overwrite: bool = False,
-    seed: int = 0,
-    batch_size: int | None = None,
-    top: int = 3,
-    size: int | None = None,
-    value_range: ValueRange = None,
     stage: Stage | None = None,
 ) -> Written:
     """Writes activations, filter patterns and heatmaps of a network, and a page that shows them.
@@ -204,91 +190,40 @@ def survey(
         network: the network to look into.
         images: as `convlens.activations` takes them.
         out: the folder; the page's file for a single file.
+        request: what is asked for.
+        compute: how; its progress is that of `stage`.
+        value_range: as `convlens.activations` takes it.
         command: the name of the run in its manifest.
         single_file: write nothing but the page, with all pictures in it.
         overwrite: replace an earlier run in the folder.
-        seed: of the patterns' start.
-        batch_size: images or filters at once.
-        top: heatmaps for so many of the likeliest classes.
-        size: of the patterns in pixels, as `filter_patterns` takes it.
-        value_range: as `convlens.activations` takes it.
         stage: gets the name of a stage as it begins, and gives the progress function for it.
 
     Raises:
-        OutputError, ImageError, ModelError.
+        OutputError, ImageError, ModelError, CancelledError.
     """
-    given = (command, seed, batch_size, top, size, value_range, stage or (lambda name: None))
+
+    def write(folder: Folder) -> dict[str, Any]:
+        with folder as sink:
+            samples = read_samples(network, images, value_range)
+            status = "interrupted"
+            try:
+                Survey(network, samples, request, compute, sink, stage or (lambda name: None)).run()
+                status = "complete"
+            finally:
+                sink.settle()
+                sink.text(page.PAGE, page.html({**sink.manifest.to_json(), "status": status}))
+        return folder.manifest.to_json()
+
     if not single_file:
-        run = _run(network, images, Path(out), overwrite, *given)
-        manifest = run.manifest()
-        return Written(Path(out) / page.PAGE, run.files, manifest["failures"], manifest["notes"])
+        folder = Folder(out, command, overwrite)
+        manifest = write(folder)
+        return Written(folder.out / page.PAGE, folder.files, manifest["failures"], manifest["notes"])
     page.check_file(Path(out), overwrite)
     with tempfile.TemporaryDirectory() as home:
-        folder = Path(home) / "run"
+        folder = Folder(Path(home) / "run", command)
         try:
-            run = _run(network, images, folder, False, *given)
+            manifest = write(folder)
         finally:
-            if folder.is_dir():  # also of an interrupted run
-                page.build(folder, out, single_file=True, overwrite=overwrite)
-    manifest = run.manifest()
+            if folder.out.is_dir():  # also of an interrupted run
+                page.build(folder.out, out, single_file=True, overwrite=overwrite)
     return Written(Path(out), [Path(out)], manifest["failures"], manifest["notes"])
-
-
-def _run(
-    network: Network,
-    images: Any,
-    out: Path,
-    overwrite: bool,
-    command: str,
-    seed: int,
-    batch_size: int | None,
-    top: int,
-    size: int | None,
-    value_range: ValueRange,
-    begin: Stage,
-) -> Run:
-    with Run(out, command, overwrite) as run:
-        samples = read_samples(network, images, value_range)
-        run.note("provenance", provenance(network, samples.preprocessing, samples.notes, seed=seed))
-        run.note("network", facts(network, samples.preprocessing))
-        status = "interrupted"
-        made = Survey(network, samples, run, begin, seed, batch_size, top, size)
-        made.notes += [*network.notes, *samples.notes, *network.head().notes]
-        try:
-            made.look()
-            status = "complete"
-        finally:
-            run.note("notes", made.notes)
-            run.write_text(page.PAGE, page.html({**run.manifest(), "status": status}))
-    return run
-
-
-def facts(network: Network, preprocessing: Preprocessing) -> dict[str, Any]:
-    """What the network is, for the manifest: source, layers, parameters, input, output, preprocessing, class names."""
-    head = network.head()
-    return {
-        "source": network.source,
-        "sha256": network.sha256,
-        "framework": network.framework,
-        "parameters": sum(
-            layer.parameters for layer in network.layers if not layer.container and ":" not in layer.path
-        ),
-        "input": list(network.image_shape),
-        **({"classes": head.classes} if head.has_classes else {}),
-        "head": {**head.to_json(), "words": str(head)},
-        "score": head.scored,
-        "preprocessing": str(preprocessing),
-        "labels": network.labels.source if network.labels else None,
-        "layers": [layer_json(layer) for layer in network.layers],
-    }
-
-
-def layer_json(layer: LayerInfo) -> dict[str, Any]:
-    return {
-        "path": layer.path,
-        "kind": layer.kind,
-        "role": layer.role,
-        "output_shape": list(layer.output_shape),
-        "parameters": layer.parameters,
-        "default": layer.default,
-    }

@@ -17,6 +17,7 @@ from convlens.network.inspect.head import SCORE
 from convlens.network.inspect.head_kinds import Evidence
 from convlens.network.inspect.untrained import Untrained
 from convlens.network.network import Network
+from convlens.network.recipe import recipe
 
 IMAGENET = "ImageNet's, as the network has 1000 classes"
 
@@ -34,6 +35,10 @@ def open_network(
     head: Any = None,
 ) -> Network:
     """See `convlens.load`."""
+    loading = recipe(
+        model=model, preprocess=preprocess, labels=labels, weights=weights, architecture=architecture, custom=custom,
+        trust=trust, partial=partial, input_shape=input_shape, head=head,
+    )  # fmt: skip
     source = find_source(model)
     keras_ready("torch" if source.framework == "torch" else None)
     loaded = open_model(source, weights=weights, architecture=architecture, custom=custom, trust=trust)
@@ -42,6 +47,7 @@ def open_network(
         loaded = _told(loaded, given)
         preprocess = given.preprocessing
     network = _wrapped(loaded, input_shape)
+    network.loading = loading
     network.untrained = Untrained(map(network.path_of, loaded.untrained), partial)
     if loaded.untrained and partial:
         network.notes.append("what runs through untrained layers is computed with random weights, as partial=True asks")

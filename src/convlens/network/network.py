@@ -32,6 +32,7 @@ class Network(Driver, Outputs):
         input_size: height and width to feed to inputs of any size; None for the photo's own.
         untrained: the layers without weights of their own, and what depends on them.
         notes: what the user should know about how it was loaded, a line each.
+        loading: what `convlens.load` was given, as JSON holds it; see `recipe`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Network(Driver, Outputs):
         self.sha256 = sha256
         self.input_size: tuple[int, int] | None = input_size
         self.notes = list(notes)
+        self.loading: Mapping[str, Any] = {}
         self.preprocessing: Preprocessing | None = None
         self.labels: Labels | None = None
         self.untrained = Untrained()

@@ -6,19 +6,23 @@ from typing import Any
 from convlens import backend
 from convlens.data.preprocessing import Preprocessing
 from convlens.network.network import Network
+from convlens.network.recipe import unsaid
 
 
 def provenance(
     network: Network, preprocessing: Preprocessing | None, notes: Sequence[str] = (), **more: Any
 ) -> dict[str, Any]:
-    """Model, software and preprocessing behind a result, and what the technique adds.
+    """Model, how it was loaded, software and preprocessing behind a result, and what the technique adds.
 
     Args:
         preprocessing: the one that the images went through, which may be guessed; None where they came as they are.
         notes: what the user should know of this result, beside what is known since loading.
     """
     running = backend.current()
+    again = unsaid(network.loading)
     return {
+        "load": dict(network.loading),
+        **({"load_notes": again} if again else {}),
         "model": network.source,
         "sha256": network.sha256,
         "framework": network.framework,

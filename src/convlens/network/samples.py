@@ -21,6 +21,7 @@ from convlens.data.preprocessing import AS_GIVEN, Preprocessing, preprocessing
 from convlens.network.columns import inputs_apart, values_for
 from convlens.network.inspect.guess import known_preprocessing
 from convlens.network.network import Network
+from convlens.network.origins import origins
 
 LONGEST = 1024  # pixels, for networks that take any size
 
@@ -34,6 +35,7 @@ class Samples:
         arrays: one an input of the network, float32 (samples, height, width, channels) where it takes images.
         preprocessing: what the images went through, which may be guessed.
         notes: what was done to them that the user should know, a line each.
+        origins: where each sample comes from, as a manifest says it.
         rival: the same images with the preprocessing that is the next likely, where the guess is not sure.
     """
 
@@ -41,6 +43,7 @@ class Samples:
     arrays: tuple[np.ndarray, ...]
     preprocessing: Preprocessing
     notes: tuple[str, ...] = ()
+    origins: tuple[dict[str, Any], ...] = ()
     rival: "Samples | None" = None
 
     def __len__(self) -> int:
@@ -48,7 +51,8 @@ class Samples:
 
     def __getitem__(self, chosen: slice) -> "Samples":
         arrays = tuple(array[chosen] for array in self.arrays)
-        return replace(self, photos=self.photos[chosen], arrays=arrays, rival=self.rival and self.rival[chosen])
+        rival = self.rival and self.rival[chosen]
+        return replace(self, photos=self.photos[chosen], arrays=arrays, origins=self.origins[chosen], rival=rival)
 
 
 def read_samples(network: Network, images: Any, value_range: ValueRange = None) -> Samples:
@@ -68,6 +72,7 @@ def read_samples(network: Network, images: Any, value_range: ValueRange = None) 
     value_range = checked_range(value_range)
     changes = network.preprocessing.changes_pixels if network.preprocessing else None
     photos: dict[int, list[Photo]] = {}
+    values: dict[int, tuple[Sequence[Any], np.ndarray]] = {}
     arrays, notes = [], []
     for number, (spec, column) in enumerate(zip(network.inputs, inputs_apart(network, images), strict=True)):
         if spec.is_image:
@@ -76,6 +81,7 @@ def read_samples(network: Network, images: Any, value_range: ValueRange = None) 
             arrays.append(fitted(network, photos[number], number))
         else:
             arrays.append(values_for(spec, column))
+            values[number] = column, arrays[-1]
     notes += range_notes([photo for column in photos.values() for photo in column], value_range)
     shown = photos[network.image_input]
     pixels = {number: np.array([photo.unit == PIXELS for photo in column]) for number, column in photos.items()}
@@ -89,7 +95,8 @@ def read_samples(network: Network, images: Any, value_range: ValueRange = None) 
     if chosen.guess and chosen.guess.rival:
         other = preprocessing(chosen.guess.rival, f"the rival of {chosen.name}")
         rival = Samples(tuple(shown), through(other), other)
-    return Samples(tuple(shown), through(chosen), chosen, (*said, *notes, *remarks(shown)), rival)
+    listed = origins(network.inputs, network.image_input, photos, values, value_range)
+    return Samples(tuple(shown), through(chosen), chosen, (*said, *notes, *remarks(shown)), listed, rival)
 
 
 def _preprocessed(array: np.ndarray, pixels: np.ndarray | None, chosen: Preprocessing) -> np.ndarray:

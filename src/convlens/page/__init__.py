@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, TemplateError
 
 from convlens.errors import OutputError
-from convlens.output.folder import MANIFEST
+from convlens.output.manifest import MANIFEST
 from convlens.page.view import digits, picture, view
 
 PAGE = "index.html"

@@ -8,10 +8,10 @@ from PIL import Image
 from convlens.errors import OptionError
 from convlens.render.colormap import colorize, lookup
 from convlens.render.normalize import channel_scale, constant_channels, layer_scale, value_range
-from convlens.render.text import CAPTION, INK, SOFT, font, framed, write
+from convlens.render.text import CAPTION, INK, font, framed, write
 
 WIDE = 1200  # pixels that a grid of small maps is enlarged towards
-LARGEST = 6000  # pixels; wider grids are reduced
+MAX_SIDE = 6000  # pixels; wider grids are reduced
 BLANK, STROKE = (38, 38, 46), (120, 120, 135)  # of a tile without a picture
 STRIP = 64  # cells a row of a strip
 SCALES = {"channel": channel_scale, "layer": layer_scale}
@@ -98,13 +98,13 @@ def activation_grid(
         values: raw (height, width, channels).
         title: the layer's name.
         caption: what was measured.
-        scale: "channel": each channel has its own brightness, as the seed draws it; "layer": one scale for all.
+        scale: "channel": each channel has its own brightness, as the book draws it; "layer": one scale for all.
         columns: channels a row.
     """
     tiles = enlarged(channel_tiles(values, scale, colormap), columns)
     sheet = Image.fromarray(tile(tiles, columns, max(tiles.shape[2] // 32, 1), (255, 255, 255)))
-    if max(sheet.size) > LARGEST:
-        sheet.thumbnail((LARGEST, LARGEST))
+    if max(sheet.size) > MAX_SIDE:
+        sheet.thumbnail((MAX_SIDE, MAX_SIDE))
     if scale == "layer":
         sheet = with_bar(sheet, *value_range(values), colormap)
     meaning = "each channel on its own scale" if scale == "channel" else "all channels on one scale"
@@ -144,8 +144,8 @@ def strip(values: np.ndarray, title: str, caption: str = "", colormap: str = "vi
         times = max(min(WIDE // flat.shape[-1], 16), 1)
         cells = scaled.repeat(times, 0).repeat(times, 1)
     picture = Image.fromarray(np.ascontiguousarray(cells))
-    if max(picture.size) > LARGEST:
-        picture.thumbnail((LARGEST, LARGEST))
+    if max(picture.size) > MAX_SIDE:
+        picture.thumbnail((MAX_SIDE, MAX_SIDE))
     lines = f"{flat.shape[-1]} features" + (f", {flat.shape[0]} rows" if flat.ndim == 2 else f", {STRIP} a row")
     picture = with_bar(picture, *value_range(flat), colormap)
     return framed(picture, title, f"{caption}\n{lines}" if caption else lines)
@@ -175,4 +175,4 @@ def pattern_grid(
     return sheet
 
 
-__all__ = ["SOFT", "activation_grid", "channel_tiles", "crossed", "pattern_grid", "strip", "tile", "with_bar"]
+__all__ = ["activation_grid", "channel_tiles", "crossed", "pattern_grid", "strip", "tile", "with_bar"]

@@ -49,7 +49,7 @@ def constant_channels(values: np.ndarray) -> np.ndarray:
 
 
 def pattern_image(images: np.ndarray) -> np.ndarray:
-    """The seed's display of a pattern: mean 0, deviation 0.1, around 0.5, clipped to 0-1, to bytes.
+    """The book's display of a pattern: mean 0, deviation 0.1, around 0.5, clipped to 0-1, to bytes.
 
     Args:
         images: (filters, height, width, channels), each scaled by itself.

@@ -1,5 +1,6 @@
 """What layers made of images."""
 
+# pyright: strict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,7 +11,10 @@ import numpy as np
 from PIL import Image
 
 from convlens.data.images import Photo
-from convlens.output.folder import Run, safe_name
+from convlens.errors import UnknownLayerError, near
+from convlens.output.folder import Folder
+from convlens.output.names import safe_name
+from convlens.output.sink import Sink
 from convlens.render.grid import activation_grid, channel_tiles, strip
 from convlens.render.normalize import value_range
 from convlens.render.sprites import sheet
@@ -20,7 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOTEBOOK = 4  # layers that a notebook shows
+NAMED = 6  # layers that its repr names
 SMALL = 64  # pixels of a map's side up to which its sheet is kept exact
+SCALE, COLUMNS, COLORMAP = "channel", 16, "viridis"  # how they are drawn by default
 
 
 @dataclass(frozen=True)
@@ -56,18 +62,6 @@ class LayerStatistics:
         )
 
 
-def statistics(values: np.ndarray) -> LayerStatistics:
-    """The statistics of a layer's output for one image, (…, channels).
-
-    Features without positions count as channels of one. A lone feature is blank where it is 0; a channel with several
-    positions where they are all equal.
-    """
-    flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
-    highest = flat.max(0)
-    blank = highest == (0 if len(flat) == 1 else flat.min(0))
-    return LayerStatistics.of_channels(blank, highest, flat.mean(0, dtype="float64"), np.mean(flat > 0, axis=0))
-
-
 def each_channel(values: np.ndarray) -> dict[str, list[float | None]]:
     """Mean, maximum and share of positions above 0 of every channel, to four digits, from (height, width, channels).
 
@@ -78,10 +72,13 @@ def each_channel(values: np.ndarray) -> dict[str, list[float | None]]:
         "maximum": values.max((0, 1)),
         "active": (values > 0).mean((0, 1)),
     }
-    return {name: [float(f"{x:.4g}") if np.isfinite(x) else None for x in found] for name, found in measured.items()}
+    return {
+        name: [float(f"{number:.4g}") if np.isfinite(number) else None for number in numbers]
+        for name, numbers in measured.items()
+    }
 
 
-class Fetched(Mapping[str, np.ndarray]):
+class LazyArrays(Mapping[str, np.ndarray]):
     """Arrays by name, each got when it is first asked for: of many layers, few may be looked at."""
 
     def __init__(self, fetch: Mapping[str, Callable[[], np.ndarray]]) -> None:
@@ -109,7 +106,7 @@ class Activations(Mapping[str, np.ndarray]):
         arrays: the same; (batch, …, features) for layers that are not spatial.
         photos: the images as they are shown.
         statistics: by layer path, one an image.
-        provenance: model, preprocessing, versions.
+        provenance: model and how it was loaded, preprocessing, versions, images, what was asked.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -118,6 +115,12 @@ class Activations(Mapping[str, np.ndarray]):
     provenance: dict[str, Any]
 
     def __getitem__(self, layer: str) -> np.ndarray:
+        """
+        Raises:
+            UnknownLayerError: a `LayerError` and a KeyError, with the nearest names.
+        """
+        if layer not in self.arrays:
+            raise UnknownLayerError(f"no activations of layer {layer!r}: {near(layer, self.arrays)}")
         return self.arrays[layer]
 
     def __iter__(self) -> Iterator[str]:
@@ -132,10 +135,13 @@ class Activations(Mapping[str, np.ndarray]):
         return tuple(self.provenance.get("notes", ()))
 
     def __repr__(self) -> str:
-        return f"Activations({', '.join(f'{path}: {values.shape}' for path, values in self.arrays.items())})"
+        layers = ", ".join(list(self.arrays)[:NAMED])
+        rest = len(self.arrays) - NAMED
+        layers += f" and {rest} more" if rest > 0 else ""
+        return f"Activations({len(self.photos)} images, {len(self.arrays)} layers: {layers})"
 
     def picture(
-        self, layer: str, index: int = 0, scale: str = "channel", columns: int = 16, colormap: str = "viridis"
+        self, layer: str, index: int = 0, scale: str = SCALE, columns: int = COLUMNS, colormap: str = COLORMAP
     ) -> Image.Image:
         """All channels of a layer on one image, with the layer's name and statistics.
 
@@ -146,31 +152,45 @@ class Activations(Mapping[str, np.ndarray]):
             columns: channels a row.
             colormap: by name.
         """
-        values, caption = self.arrays[layer][index], f"{self.photos[index].name}: {self.statistics[layer][index]}"
+        values, caption = self[layer][index], f"{self.photos[index].name}: {self.statistics[layer][index]}"
         if values.ndim == 3 and values.shape[:2] != (1, 1):  # a single position is a row of features, no map
             return activation_grid(values, layer, caption, scale, columns, colormap)
         return strip(values.reshape(-1) if values.ndim == 3 else values, layer, caption, colormap)
 
-    def write(self, run: Run, scale: str = "channel", columns: int = 16, colormap: str = "viridis") -> None:
-        """Pictures and raw values into a run's folder, a folder an image."""
+    def write(
+        self, sink: Sink, *, scale: str = SCALE, columns: int = COLUMNS, colormap: str = COLORMAP, page: bool = False
+    ) -> None:
+        """Writes pictures and raw values, a folder an image, and what the manifest says of them.
+
+        Args:
+            sink: where to.
+            scale, columns, colormap: as for `picture`.
+            page: for a page instead: all channels of a layer on a sheet in both scales, and each channel's numbers.
+                Batches of images that are written to the same sink one after another become one entry.
+        """
+        if page:
+            sink.result("activations", self._sheets(sink, colormap), self.provenance, _joined)
+        else:
+            self._pictures(sink, scale, columns, colormap)
+            sink.result("activations", self.to_json(), self.provenance, _joined)
+        sink.notes(self.notes)
+
+    def _pictures(self, sink: Sink, scale: str, columns: int, colormap: str) -> None:
         for index, photo in enumerate(self.photos):
             home = f"activations/{safe_name(photo.name)}"
             named = {layer.replace("/", "__"): values[index] for layer, values in self.arrays.items()}
-            run.array(f"{home}/values.npz", **named)  # first, as it takes longest to write
+            sink.arrays(f"{home}/values.npz", named)  # first, as it takes longest to write
             for layer in self.arrays:
                 picture = self.picture(layer, index, scale, columns, colormap)
                 caption = f"{layer} on {photo.name}: {self.statistics[layer][index]}"
                 entry = {"layer": layer, "photo": photo.name, "caption": caption, "scale": scale}
-                run.picture(f"{home}/{safe_name(layer)}.png", picture, view="activations", page=True, **entry)
+                sink.picture(f"{home}/{safe_name(layer)}.png", picture, view="activations", page=True, **entry)
 
-    def write_sprites(self, run: Run, colormap: str = "viridis") -> dict[str, list[dict[str, Any]]]:
-        """Sheets of all channels into a run's folder, for a page.
-
-        Returns:
-            by layer path, an entry an image: its statistics, those of every channel, and where its two sheets are.
-        """
-        written: dict[str, list[dict[str, Any]]] = {}
+    def _sheets(self, sink: Sink, colormap: str) -> dict[str, Any]:
+        """Sheets of all channels: the images, and by layer path an entry an image."""
+        layers: dict[str, Any] = {}
         for layer, batch in self.arrays.items():
+            entries: list[dict[str, Any]] = []
             for index, values in enumerate(batch):
                 maps = values.reshape(1, -1, values.shape[-1]) if values.ndim != 3 else values
                 home = f"activations/{safe_name(self.photos[index].name)}/{safe_name(layer)}"
@@ -179,21 +199,37 @@ class Activations(Mapping[str, np.ndarray]):
                 for scale in ("channel", "layer"):
                     picture, entry["columns"] = sheet(channel_tiles(maps, scale, colormap))
                     words = {"view": "activations", "layer": layer, "photo": self.photos[index].name, "scale": scale}
-                    entry[scale] = run.web_picture(
-                        f"{home}-{scale}.webp", picture, max(maps.shape[:2]) <= SMALL, **words
-                    )
-                written.setdefault(layer, []).append(entry)
-        return written
+                    exact = max(maps.shape[:2]) <= SMALL
+                    entry[scale] = sink.web_picture(f"{home}-{scale}.webp", picture, exact, **words)
+                entries.append(entry)
+            layers[layer] = {"shape": list(batch.shape[1:]), "images": entries}
+        return {"images": [photo.name for photo in self.photos], "layers": layers, "request": self._request}
 
-    def save(self, folder: str | Path, overwrite: bool = False, **drawing: Any) -> list[Path]:
+    @property
+    def _request(self) -> Any:
+        return self.provenance.get("request")
+
+    def save(
+        self,
+        folder: str | Path,
+        overwrite: bool = False,
+        *,
+        scale: str = SCALE,
+        columns: int = COLUMNS,
+        colormap: str = COLORMAP,
+    ) -> list[Path]:
         """Writes pictures, raw values and a manifest; gives the files.
+
+        Args:
+            folder: which must be new or empty.
+            overwrite: replace an earlier run in it.
+            scale, columns, colormap: as for `picture`.
 
         Raises:
             OutputError: the folder is not empty or cannot be written to.
         """
-        with Run(Path(folder), "activations", overwrite, self.provenance) as run:
-            self.write(run, **drawing)
-            run.note("activations", self.to_json())
+        with Folder(folder, "activations", overwrite) as run:
+            self.write(run, scale=scale, columns=columns, colormap=colormap)
         return run.files
 
     def _repr_html_(self) -> str:
@@ -202,7 +238,7 @@ class Activations(Mapping[str, np.ndarray]):
         note = f"and {rest} more layers: .picture(layer) draws one, .save(folder) writes all" if rest else ""
         return shown([(f"All channels of {layer}", self.picture(layer)) for layer in layers], note)
 
-    def plot(self, layer: str, index: int = 0, scale: str = "channel", colormap: str = "viridis") -> "Figure":
+    def plot(self, layer: str, index: int = 0, scale: str = SCALE, colormap: str = COLORMAP) -> "Figure":
         """All channels of a layer on one image as a matplotlib figure, each with its number.
 
         Args:
@@ -211,14 +247,23 @@ class Activations(Mapping[str, np.ndarray]):
             scale: "channel", each channel on its own scale, or "layer", all on one.
             colormap: by name.
         """
-        values = self.arrays[layer][index]
+        values = self[layer][index]
         maps = values.reshape(1, -1, values.shape[-1]) if values.ndim != 3 else values
         return channels_figure(channel_tiles(maps, scale, colormap), f"{layer} on {self.photos[index].name}")
 
     def to_json(self) -> dict[str, Any]:
-        """Shapes and statistics of all layers, an entry an image."""
+        """What was asked, and shapes and statistics of all layers, an entry an image."""
         layers = {
-            path: {"shape": list(values.shape), "images": [asdict(one) for one in self.statistics[path]]}
+            path: {"shape": list(values.shape), "images": [asdict(each) for each in self.statistics[path]]}
             for path, values in self.arrays.items()
         }
-        return {"images": [photo.name for photo in self.photos], "layers": layers}
+        return {"images": [photo.name for photo in self.photos], "layers": layers, "request": self._request}
+
+
+def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of two batches of images of the same request."""
+    layers = {
+        path: {**layer, "images": [*layer["images"], *second["layers"][path]["images"]]}
+        for path, layer in first["layers"].items()
+    }
+    return {**first, "images": [*first["images"], *second["images"]], "layers": layers}

@@ -1,7 +1,8 @@
 """What filters look for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+# pyright: strict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from convlens.errors import FilterError
-from convlens.output.folder import Run, safe_name
+from convlens.output.folder import Folder
+from convlens.output.names import safe_name
+from convlens.output.sink import Sink
 from convlens.render.grid import crossed, pattern_grid
 from convlens.render.normalize import pattern_image
 from convlens.render.sprites import sheet
@@ -37,7 +40,7 @@ ALIKE = 0.9  # mean correlation of pictures that hardly differ
 
 @dataclass(frozen=True, eq=False)
 class FilterPatterns:
-    """Images that the filters of a layer respond to strongly, each climbed to from noise.
+    """Images that the filters of a layer respond to strongly, each optimized from noise.
 
     Attributes:
         images: uint8 (filters, height, width, 3), RGB.
@@ -46,9 +49,10 @@ class FilterPatterns:
             float32 (filters,).
         of_start: share of each picture's contrast that is its start's (their squared correlation), 0-1;
             float32 (filters,).
-        status: a filter's word, a key of STATUS, which says what it means; images mean something where it is "ok".
+        status: one status per filter, a key of STATUS, which says what it means; an image means something where it is
+            "ok".
         layer: path of the layer.
-        provenance: model, preprocessing, versions, settings and seed.
+        provenance: model and how it was loaded, preprocessing, versions, what was asked, size, precision and seed.
     """
 
     images: np.ndarray
@@ -76,14 +80,23 @@ class FilterPatterns:
         return cls(pattern_image(latents), tuple(filters), start, end, of_start, tuple(status), layer, provenance)
 
     @classmethod
-    def joined(cls, parts: Sequence["FilterPatterns"]) -> "FilterPatterns":
-        """Patterns of the same layer, made one after another."""
-        names = ("images", "start", "end", "of_start")
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        filters, status = (
-            tuple(one for part in parts for one in getattr(part, name)) for name in ("filters", "status")
+    def joined(cls, parts: Sequence["FilterPatterns"], request: Mapping[str, Any] | None = None) -> "FilterPatterns":
+        """Patterns of the same layer, made one after another.
+
+        Args:
+            request: what was asked for as a whole, in place of what was asked for the first part.
+        """
+        asked = {} if request is None else {"request": dict(request)}
+        return cls(
+            images=np.concatenate([part.images for part in parts]),
+            filters=tuple(index for part in parts for index in part.filters),
+            start=np.concatenate([part.start for part in parts]),
+            end=np.concatenate([part.end for part in parts]),
+            of_start=np.concatenate([part.of_start for part in parts]),
+            status=tuple(status for part in parts for status in part.status),
+            layer=parts[0].layer,
+            provenance={**parts[0].provenance, **asked},
         )
-        return replace(parts[0], filters=filters, status=status, **joined)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -93,9 +106,9 @@ class FilterPatterns:
         return (*self.provenance.get("notes", ()), *([told] if alike > ALIKE else []))
 
     def __repr__(self) -> str:
-        return (
-            f"FilterPatterns({self.layer}: {len(self.filters)} filters, {self.images.shape[1]}x{self.images.shape[2]})"
-        )
+        height, width = self.images.shape[1:3]
+        ok = self.status.count(OK)
+        return f"FilterPatterns({self.layer}: filters {ranges(self.filters)}, {height}x{width}, {ok} ok)"
 
     def _alike(self) -> float:
         """Mean correlation of every two pictures that mean something; 0 where there are none."""
@@ -115,7 +128,7 @@ class FilterPatterns:
     def not_ok(self) -> dict[str, list[int]]:
         """The filters of each status but "ok"."""
         pairs = list(zip(self.filters, self.status, strict=True))
-        return {word: [index for index, one in pairs if one == word] for word in sorted(set(self.status) - {OK})}
+        return {word: [index for index, status in pairs if status == word] for word in sorted({*self.status} - {OK})}
 
     def grid(self, columns: int = 8, margin: int = 5) -> Image.Image:
         """All patterns on black, without any text but on those crossed out: 547x547 for 64 at 64 pixels."""
@@ -144,35 +157,54 @@ class FilterPatterns:
         row = self.filters.index(filter)
         return pattern_grid(self.images[row : row + 1], 1, 0, {0: self.status[row]} if row in self._marks() else None)
 
-    def write(self, run: Run) -> None:
-        """The grid, each pattern alone and the numbers into a run's folder."""
+    def write(self, sink: Sink, *, page: bool = False) -> None:
+        """Writes the grid, each pattern alone and the numbers, and what the manifest says of them.
+
+        Args:
+            sink: where to.
+            page: for a page instead: all patterns on a sheet without text.
+        """
+        if page:
+            sink.result("patterns", {**self.to_json(), **self._sheet(sink)}, self.provenance)
+        else:
+            self._pictures(sink)
+            sink.result("patterns", self.to_json(), self.provenance)
+        sink.notes(self.notes)
+
+    def _pictures(self, sink: Sink) -> None:
         home, words = f"filters/{safe_name(self.layer)}", {"layer": self.layer, "view": "filters"}
         caption = f"What the filters of {self.layer} look for"
-        run.picture(f"{home}.png", self.picture(), **words, page=True, caption=caption)
-        run.picture(f"{home}-grid.png", self.grid(), **words, kind="grid")
+        sink.picture(f"{home}.png", self.picture(), **words, page=True, caption=caption)
+        sink.picture(f"{home}-grid.png", self.grid(), **words, kind="grid")
         for row, index in enumerate(self.filters):
-            numbers = {name: getattr(self, name)[row] for name in ("start", "end", "of_start", "status")}
-            run.picture(f"{home}/{index}.png", self.image(index), **words, filter=index, **numbers)
+            numbers = {"start": self.start[row], "end": self.end[row], "of_start": self.of_start[row]}
+            picture = self.image(index)
+            sink.picture(f"{home}/{index}.png", picture, **words, filter=index, **numbers, status=self.status[row])
 
-    def write_sprite(self, run: Run) -> dict[str, Any]:
-        """All patterns on a sheet into a run's folder, for a page; what `to_json` says, and where the sheet is."""
-        tiles = self.images.copy()
+    def _sheet(self, sink: Sink) -> dict[str, Any]:
+        """All patterns on a sheet: where it is, and how many are in a row."""
+        tiles: np.ndarray = np.array(self.images)
         for row in self._marks():
-            tiles[row] = crossed(*tiles.shape[1:3])
+            tiles[row] = crossed(tiles.shape[1], tiles.shape[2])
         picture, columns = sheet(tiles)
-        words = {"view": "filters", "layer": self.layer}
-        place = run.web_picture(f"filters/{safe_name(self.layer)}.webp", picture, exact=False, **words)
-        return {**self.to_json(), "sheet": place, "columns": columns}
+        place = f"filters/{safe_name(self.layer)}.webp"
+        return {
+            "sheet": sink.web_picture(place, picture, exact=False, view="filters", layer=self.layer),
+            "columns": columns,
+        }
 
     def save(self, folder: str | Path, overwrite: bool = False) -> list[Path]:
         """Writes pictures and a manifest; gives the files.
 
+        Args:
+            folder: which must be new or empty.
+            overwrite: replace an earlier run in it.
+
         Raises:
             OutputError: the folder is not empty or cannot be written to.
         """
-        with Run(Path(folder), "filters", overwrite, self.provenance) as run:
+        with Folder(folder, "filters", overwrite) as run:
             self.write(run)
-            run.note("patterns", [self.to_json()])
         return run.files
 
     def _repr_png_(self) -> bytes:
@@ -184,7 +216,7 @@ class FilterPatterns:
         return channels_figure(tiles, self.layer, self.filters, columns)
 
     def to_json(self) -> dict[str, Any]:
-        """The size, and a filter's numbers, status and what it means."""
+        """What was asked, the size, and a filter's numbers, status and what it means."""
         listed = [
             {
                 "filter": index,
@@ -196,7 +228,8 @@ class FilterPatterns:
             }
             for row, index in enumerate(self.filters)
         ]
-        return {"layer": self.layer, "size": list(self.images.shape[1:3]), "filters": listed}
+        size, request = list(self.images.shape[1:3]), self.provenance.get("request")
+        return {"layer": self.layer, "size": size, "filters": listed, "request": request}
 
 
 def ranges(numbers: Sequence[int]) -> str:

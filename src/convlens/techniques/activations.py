@@ -12,7 +12,7 @@ from convlens.network.inspect.layers import LayerInfo, StopForward
 from convlens.network.network import Network
 from convlens.network.provenance import provenance
 from convlens.network.samples import Samples
-from convlens.results.activations import Activations, Fetched, LayerStatistics
+from convlens.results.activations import Activations, LayerStatistics, LazyArrays
 from convlens.techniques.request import PLAIN, ActivationsRequest, Compute
 
 
@@ -120,9 +120,9 @@ def activations(
             compute.report(chunk.stop, total)
     found = {path: tuple(each) for path, each in measured.items()}
     fetch = {path: partial(_joined, some) for path, some in parts.items()}
-    how = {"technique": request.technique, "request": request.to_json()}
+    how = {"technique": request.technique, "images": samples.origins, "request": request.to_json()}
     origin = provenance(network, samples.preprocessing, [*samples.notes, *notes], **how)
-    return Activations(Fetched(fetch), samples.photos, found, origin)
+    return Activations(LazyArrays(fetch), samples.photos, found, origin)
 
 
 def _joined(parts: list[Any]) -> np.ndarray:

@@ -157,6 +157,27 @@ class HeatmapRequest(Request):
         self._set(top=None if self.top is None else int(self.top))
 
 
+@dataclass(frozen=True)
+class ReportRequest(Request):
+    """What `convlens.report` is asked for: all three views, on layers that are chosen by what the network is.
+
+    Attributes:
+        seed: of the patterns' noise.
+        top: heatmaps for so many of the likeliest classes, or for all where there are fewer.
+        size: of the patterns, as `PatternRequest` takes it.
+    """
+
+    technique: ClassVar[str] = "report"
+    seed: int = PatternRequest.seed
+    top: int = 3
+    size: Size | None = None
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise OptionError(f"top {self.top}: expected at least 1")
+        self._set(seed=int(self.seed), top=int(self.top), size=_sides(self.size))
+
+
 def _indices(filters: Iterable[int] | str | int | None) -> tuple[int, ...] | str | None:
     """Filters as indices in a tuple, or as the text that they were given in."""
     if filters is None or isinstance(filters, str):

@@ -120,7 +120,8 @@ def heatmaps(
     method, head, score = plan.method, plan.question.head, None if plan.method.class_free else plan.question.score
     rivals = rival_predictions(network, head, samples, compute.batch_size, SHOWN)
     origin = {"technique": request.technique, "method": method.name, "score": score, "class_free": method.class_free}
-    origin |= {"head": head.to_json(), "precision": plan.precision, "request": request.to_json()}
+    origin |= {"head": head.to_json(), "precision": plan.precision, "images": samples.origins}
+    origin |= {"request": request.to_json()}
     notes = [*samples.notes, *rival_note(samples, rivals), *head.notes, *explained.notes]
     shared = {
         "layer": plan.question.layer,
@@ -263,13 +264,3 @@ def _contrast(head: Head, scores: np.ndarray, index: int) -> dict[str, float | i
     if not np.isfinite(scores[[index, rival]]).all():
         return None
     return {"runner_up": rival, "difference": float(scores[index] - scores[rival]), "unit": head.unit}
-
-
-def correlation(first: Heatmap, second: Heatmap) -> list[float | None]:
-    """How alike two classes' maps are: Pearson's correlation an image, None where a map is constant."""
-    alike: list[float | None] = []
-    for a, b in zip(first.values, second.values, strict=True):
-        spread = float(a.std() * b.std())
-        finite = np.isfinite(spread) and spread > 0
-        alike.append(float(((a - a.mean()) * (b - b.mean())).mean() / spread) if finite else None)
-    return alike

@@ -1,4 +1,4 @@
-"""A run's folder: whole or not at all, and never at the cost of somebody's files."""
+"""Where results go: folders, whole or not at all and never at the cost of somebody's files, and memory."""
 
 import json
 import zipfile
@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from convlens.errors import OutputError
-from convlens.output.folder import MANIFEST, Run, plain, safe_name
+from convlens.output.folder import Folder
+from convlens.output.manifest import MANIFEST, plain
+from convlens.output.names import safe_name
 
 
 def red(side: int = 4) -> Image.Image:
@@ -37,10 +39,11 @@ def manifest(folder: Path) -> dict:
 
 def test_a_complete_run_holds_what_its_manifest_says(tmp_path: Path) -> None:
     values = np.arange(6, dtype="float32").reshape(2, 3)
-    with Run(tmp_path / "new" / "out", "filters", provenance={"seed": 7}) as run:
+    with Folder(tmp_path / "new" / "out", "filters") as run:
+        run.origin({"seed": 7})
         path = run.picture("views/block1/conv.png", red(), layer="block1/conv", mean=np.float32("nan"))
-        run.array("values.npz", values=values)
-        run.write_text("page.html", "é")
+        run.arrays("values.npz", {"values": values})
+        run.text("page.html", "é")
         run.note("layers", (np.int64(3), np.inf, {"range": np.array([1.5, -np.inf])}))
         run.failure("block9", "not there")
         assert not (tmp_path / "new" / "out").exists()
@@ -50,10 +53,10 @@ def test_a_complete_run_holds_what_its_manifest_says(tmp_path: Path) -> None:
     assert found["layers"] == [3, None, {"range": [1.5, None]}]
     assert found["failures"] == [{"what": "block9", "why": "not there"}]
     assert found["files"][0] == {"path": "views/block1/conv.png", "layer": "block1/conv", "mean": None}
-    assert path == out / "views/block1/conv.png"
+    assert path == "views/block1/conv.png"
     assert [file.relative_to(out).as_posix() for file in run.files] == [entry["path"] for entry in found["files"]]
     assert everything(out) == {"views", "views/block1", "views/block1/conv.png", "values.npz", "page.html", MANIFEST}
-    with Image.open(path) as picture:
+    with Image.open(out / path) as picture:
         assert picture.getpixel((0, 0)) == (255, 0, 0)
     with np.load(out / "values.npz") as stored:
         np.testing.assert_array_equal(stored["values"], values)
@@ -64,7 +67,7 @@ def test_a_complete_run_holds_what_its_manifest_says(tmp_path: Path) -> None:
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     def broken() -> None:
-        with Run(tmp_path / "out", "filters") as run:
+        with Folder(tmp_path / "out", "filters") as run:
             run.picture("first.png", red())
             raise ValueError("in the middle")
 
@@ -75,7 +78,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_interrupt_keeps_finished_pictures_only(tmp_path: Path) -> None:
     def interrupted() -> None:
-        with Run(tmp_path / "out", "filters") as run:
+        with Folder(tmp_path / "out", "filters") as run:
             run.picture("first.png", red())
             run.picture("second.png", Cut())
 
@@ -93,7 +96,7 @@ def test_other_peoples_files_are_never_replaced(tmp_path: Path, overwrite: bool)
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     (tmp_path / "out" / MANIFEST).write_text('["of another program"]')
     with pytest.raises(OutputError, match="choose another"):
-        Run(tmp_path / "out", "filters", overwrite).__enter__()
+        Folder(tmp_path / "out", "filters", overwrite).__enter__()
     assert everything(tmp_path) == {"out", "out/thesis.txt", f"out/{MANIFEST}"}
 
 
@@ -101,7 +104,7 @@ def test_a_folder_filled_during_the_run_is_left_alone(tmp_path: Path) -> None:
     out = tmp_path / "out"
 
     def crossed() -> None:
-        with Run(out, "filters") as run:
+        with Folder(out, "filters") as run:
             run.picture("first.png", red())
             out.mkdir()
             (out / "thesis.txt").write_text("years of work")
@@ -113,14 +116,14 @@ def test_a_folder_filled_during_the_run_is_left_alone(tmp_path: Path) -> None:
 
 def test_an_earlier_run_is_replaced_at_the_end_only(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with Run(out, "filters") as run:
+    with Folder(out, "filters") as run:
         run.picture("old/first.png", red())
     with pytest.raises(OutputError, match="--overwrite"):
-        Run(out, "filters").__enter__()
-    with pytest.raises(ValueError, match="broken"), Run(out, "filters", overwrite=True):
+        Folder(out, "filters").__enter__()
+    with pytest.raises(ValueError, match="broken"), Folder(out, "filters", overwrite=True):
         raise ValueError("broken")
     assert (out / "old" / "first.png").exists()
-    with Run(out, "heatmap", overwrite=True) as run:
+    with Folder(out, "heatmap", overwrite=True) as run:
         run.picture("new.png", red())
         assert (out / "old" / "first.png").exists()
     assert everything(tmp_path) == {"out", "out/new.png", f"out/{MANIFEST}"}
@@ -130,7 +133,7 @@ def test_an_earlier_run_is_replaced_at_the_end_only(tmp_path: Path) -> None:
 def test_an_empty_folder_is_filled_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "disk")
-    with Run(tmp_path / "link", "filters") as run:
+    with Folder(tmp_path / "link", "filters") as run:
         run.picture("first.png", red())
     assert (tmp_path / "link").is_symlink()
     assert everything(tmp_path / "disk") == {"first.png", MANIFEST}
@@ -141,7 +144,7 @@ def test_an_empty_folder_is_filled_where_it_is(tmp_path: Path) -> None:
 def test_the_current_folder_can_be_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with Run(Path("."), "filters") as run:
+    with Folder(Path("."), "filters") as run:
         run.picture("first.png", red())
     assert everything(tmp_path) == {"here", "here/first.png", f"here/{MANIFEST}"}
 
@@ -150,7 +153,7 @@ def test_the_current_folder_can_be_filled(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_is_no_folder_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError) as caught:
-        Run(tmp_path / name, "filters").__enter__()
+        Folder(tmp_path / name, "filters").__enter__()
     assert "\n" not in str(caught.value)
     assert everything(tmp_path) == {"file"}
 
@@ -187,7 +190,7 @@ def test_a_file_that_cannot_be_written_fails_the_run_though_a_thread_writes_it(t
             raise OSError(28, "No space left on device")
 
     def write() -> None:
-        with Run(tmp_path / "out", "filters") as run:
+        with Folder(tmp_path / "out", "filters") as run:
             run.picture("one.png", red())
             run.picture("two.png", Full())
 
@@ -198,9 +201,10 @@ def test_a_file_that_cannot_be_written_fails_the_run_though_a_thread_writes_it(t
 
 def test_many_pictures_keep_their_order_in_the_manifest(tmp_path: Path) -> None:
     sides = [900 - 20 * place for place in range(40)]  # the later ones are written faster
-    with Run(tmp_path / "out", "filters") as run:
+    with Folder(tmp_path / "out", "filters") as run:
         for side in sides:
             run.picture(f"{side}.png", red(side), side=side)
-        assert [entry["side"] for entry in run.manifest()["files"]] == sides
-        assert all(path.stat().st_size for path in run.folder.glob("*.png"))  # all are there once it is asked for
+        run.settle()
+        assert [entry["side"] for entry in run.manifest.to_json()["files"]] == sides
+        assert all(path.stat().st_size for path in run.temporary.glob("*.png"))  # all are there once it is asked for
     assert len(everything(tmp_path / "out")) == len(sides) + 1
