@@ -13,11 +13,9 @@ if TYPE_CHECKING:
 
 
 def run_layers(model: str, as_json: bool, **options: Any) -> None:
-    from convlens.network.inspect.guess import known_preprocessing
-
     network = load(model, options)
     layers = [layer_json(layer) for layer in network.layers]
-    preprocessing, notes = known_preprocessing(network)
+    preprocessing, notes = network.known_preprocessing()
     notes = [*network.notes, *notes]
     found = {
         "model": network.source,

@@ -13,7 +13,7 @@ from convlens.cli.samples import samples, value_range
 from convlens.cli.timings import lap
 from convlens.errors import OptionError
 from convlens.jobs.survey import survey
-from convlens.network.inspect.layers import LayerInfo
+from convlens.network.layers import LayerInfo
 from convlens.output.folder import MANIFEST, Run
 from convlens.results.patterns import OK, STATUS, FilterPatterns, ranges
 from convlens.techniques.patterns.selection import parse_filters

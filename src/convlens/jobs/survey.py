@@ -15,7 +15,7 @@ from convlens.data.images import ValueRange
 from convlens.data.preprocessing import Preprocessing
 from convlens.errors import reason
 from convlens.network.budget import chunks, images_at_once
-from convlens.network.inspect.layers import CONVOLUTION, POOLING, LayerInfo
+from convlens.network.layers import CONVOLUTION, POOLING, LayerInfo
 from convlens.network.network import Network
 from convlens.network.provenance import provenance
 from convlens.network.samples import Samples, read_samples
