@@ -143,7 +143,7 @@ class Passes:
         if outputs is None:
             return None
         last = [self._driver.to_last(tensor) for tensor in flat(outputs)]
-        return self._driver.with_batch_axis(last, len(inputs[0]))
+        return self._driver.with_batch_axis(last, inputs[0].shape[0])
 
     def tap(self, paths: Iterable[str], on_output: OnOutput) -> AbstractContextManager[None]:
         """While open, calls of these layers hand over path, arguments and raw output, and what comes back is used."""
