@@ -32,7 +32,8 @@ def cases(folder: Path, name: str) -> list[Case]:
     found = []
     for path in sorted(folder.glob(f"{name}-*.npz")):
         small, model = read(path)
-        found.append((path.stem, small, evidence(convlens.load(model))))
+        network = convlens.load(model)
+        found.append((path.stem, small, evidence(network, network.observe(), network.head())))
     return found
 
 

@@ -179,14 +179,14 @@ def export(model: nn.Sequential, path: Path) -> None:
 def test(path: Path, data: Path) -> None:
     """Prints the accuracy of a Keras file on the test photos, read as convlens reads them."""
     import convlens
-    from convlens.network.inspect.head import predictions
+    from convlens.network.predicting import scores
     from convlens.network.samples import read_samples
 
     network = convlens.load(path, preprocess="rescale")
     right = []
     for label, name in enumerate(CLASSES):
         arrays = read_samples(network, data / "test" / name).arrays
-        right += [int(row.argmax() == label) for row in predictions(network, arrays)]
+        right += [int(row.argmax() == label) for row in scores(network, arrays).shown]
     print(json.dumps({"photos": len(right), "accuracy": sum(right) / len(right)}))
 
 

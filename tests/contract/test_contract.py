@@ -10,7 +10,7 @@ import pytest
 
 import convlens
 from convlens import backend
-from convlens.network.network import StopForward
+from convlens.network.layers import StopForward
 from tests.contract import twin
 from tests.contract.kinds import KINDS, Kind
 
@@ -147,7 +147,7 @@ def test_nothing_is_left_changed_by_an_error_in_the_middle(kind: Kind, error: Ba
     with (
         nullcontext() if stopped else pytest.raises(type(error)),
         network.differentiating(),
-        network.linear_head(network.head()),
+        network.linear_head(network.head().layer),
         network.intercept({kind.paths["two"]: fail}),
     ):
         assert network.forward(network.tensors(network.input_arrays(1))) is None

@@ -85,22 +85,22 @@ def test_weights_that_changed_since_the_last_call_count(precision: str, monkeypa
 def test_some_channels_of_a_convolution_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     network = convlens.load(model(), preprocess="none")
     kept = latents(monkeypatch)
-    assert network.can_narrow("conv3")
+    assert network.can_compute_only("conv3")
     narrow = convlens.filter_patterns(network, "conv3", [1, 30, 5], 24, steps=2, precision="float32")
-    monkeypatch.setattr(type(network), "can_narrow", lambda self, path: False)
+    monkeypatch.setattr(type(network), "can_compute_only", lambda self, path: False)
     whole = convlens.filter_patterns(network, "conv3", [1, 30, 5], 24, steps=2, precision="float32")
     np.testing.assert_allclose(narrow.start, whole.start, rtol=1e-5)
     np.testing.assert_allclose(kept[0], kept[1], atol=1e-2)  # of 0-255, after two steps of 1
 
 
-def test_what_cannot_be_narrowed_is_computed_whole() -> None:
+def test_a_layer_of_which_no_channel_can_be_computed_alone_is_computed_whole() -> None:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((16, 16, 4))
     first = keras.layers.Conv2D(8, 3, groups=2, name="grouped")(inputs)
     second = keras.layers.Conv2D(8, 3, activation="softmax", name="softmax")(first)
     last = keras.layers.DepthwiseConv2D(3, name="depthwise")(second)
     network = convlens.load(keras.Model(inputs, last), preprocess="rescale")
-    assert [network.can_narrow(layer.path) for layer in network.layers] == [False] * 3
+    assert [network.can_compute_only(layer.path) for layer in network.layers] == [False] * 3
     patterns = convlens.filter_patterns(network, "softmax", [0, 5], 16, steps=4)
     assert (patterns.end > patterns.start).all()
 

@@ -12,7 +12,7 @@ import convlens
 from convlens.data.preprocessing import MODES
 from convlens.network import samples as feed
 from convlens.network.inspect.evidence import Evidence, typical_photos
-from convlens.network.inspect.guess import guess, judged, known_preprocessing
+from convlens.network.inspect.guess import judged
 from tests.ranges import read
 
 FOLDER = Path(__file__).parents[1] / "known_ranges"
@@ -64,7 +64,7 @@ def test_the_truth_is_guessed_or_among_the_two() -> None:
     right, doubted, wrong = [], [], []
     for path in NETWORKS:
         small, model = read(path)
-        found = guess(convlens.load(model))
+        found = convlens.load(model).guess_preprocessing()
         assert found is not None
         if found.certainty == "sure":
             (right if found.mode == small.mode else wrong).append(path.name)
@@ -88,7 +88,7 @@ def test_running_statistics_tell_range_and_order(mode: str) -> None:
         "caffe": (mean[::-1] - (103.939, 116.779, 123.68), deviation[::-1]),
         "torch": ((grey_mean - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225), grey / (0.229, 0.224, 0.225)),
     }[mode]
-    found = guess(normalized(*expected))
+    found = normalized(*expected).guess_preprocessing()
     assert found is not None
     assert found.mode == mode
     assert found.certainty == "sure" or mode in ("tf", "torch"), found
@@ -98,12 +98,12 @@ def test_running_statistics_tell_range_and_order(mode: str) -> None:
 @pytest.mark.parametrize(("scale", "shift"), [(20.0, 0.0), (0.05, 0.0), (1 / 255, 3.0)])
 def test_a_range_that_is_none_of_the_known_is_said_to_be(scale: float, shift: float) -> None:
     network = normalized(COLOURS[0] * scale + shift, COLOURS[1] * scale)
-    found = guess(network)
+    found = network.guess_preprocessing()
     assert found is not None
     assert found.certainty == "unknown"
-    _, (note,) = known_preprocessing(network)
+    _, (note,) = network.known_preprocessing()
     assert "none of the known ranges fits the running statistics of batch normalization" in note
-    assert note.endswith(f"went on with {found.mode}: give preprocess= if it is another")
+    assert note.endswith(f"uses {found.mode}: give preprocess= if it is another")
 
 
 def test_shares_are_a_softmax_of_weighted_evidence() -> None:
@@ -166,8 +166,8 @@ def test_what_takes_no_photos_is_not_guessed(inputs: list[tuple[int, ...]]) -> N
     joined = layers.Concatenate()(taken) if len(taken) > 1 else taken[0]
     outputs = layers.Dense(2)(layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(joined)))
     network = convlens.load(keras.Model(taken, outputs))
-    assert guess(network) is None
-    chosen, (note,) = known_preprocessing(network)
+    assert network.guess_preprocessing() is None
+    chosen, (note,) = network.known_preprocessing()
     assert (chosen.name, chosen.guess) == ("none", None)
     assert "inputs go in as they are, as it takes no single photo: give preprocess=" in note
 

@@ -86,7 +86,7 @@ def test_weights_left_over_alone_are_a_note(tmp_path):
     headless = keras.Model(model.input, model.get_layer("mean").output)
     network = convlens.load(tmp_path / "w.weights.h5", architecture=headless, preprocess="none")
     assert network.untrained.paths == ()
-    assert network.notes == ["weights in w.weights.h5 that no layer has: fc"]
+    assert network.notes == ("weights in w.weights.h5 that no layer has: fc",)
     found = convlens.activations(network, PHOTO, ["mean"])["mean"]
     expected = keras.ops.convert_to_numpy(headless(PHOTO[None].astype("float32")))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
@@ -95,7 +95,7 @@ def test_weights_left_over_alone_are_a_note(tmp_path):
 def test_untrained_on_purpose_is_a_note(tmp_path):
     (tmp_path / "net.json").write_text(branched().to_json())
     network = convlens.load(tmp_path / "net.json", weights="random", preprocess="rescale", head="classes")
-    assert network.notes == ["the network is untrained: weights=random"]
+    assert network.notes == ("the network is untrained: weights=random",)
     assert convlens.heatmap(network, PHOTO).values.shape[0] == 1
 
 

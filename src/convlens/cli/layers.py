@@ -20,11 +20,10 @@ def layers(model: str, as_json: bool, **options: Any) -> None:
     from convlens.cli.load import load
     from convlens.cli.output import note, print_json
     from convlens.jobs.facts import layer_json
-    from convlens.network.inspect.guess import known_preprocessing
 
     network = load(model, options)
     listed = [layer_json(layer) for layer in network.layers]
-    preprocessing, notes = known_preprocessing(network)
+    preprocessing, notes = network.known_preprocessing()
     notes = [*network.notes, *notes]
     facts = {
         "model": network.source,

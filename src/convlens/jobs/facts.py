@@ -3,7 +3,7 @@
 from typing import Any
 
 from convlens.data.preprocessing import Preprocessing
-from convlens.network.inspect.layers import LayerInfo
+from convlens.network.layers import LayerInfo
 from convlens.network.network import Network
 
 

@@ -16,7 +16,7 @@ from convlens.errors import CancelledError, reason
 from convlens.jobs.facts import facts
 from convlens.jobs.patterns import patterns_in_units
 from convlens.network.budget import chunks, images_at_once
-from convlens.network.inspect.layers import CONVOLUTION, POOLING, LayerInfo
+from convlens.network.layers import CONVOLUTION, POOLING, LayerInfo
 from convlens.network.network import Network
 from convlens.network.provenance import provenance
 from convlens.network.samples import Samples, read_samples

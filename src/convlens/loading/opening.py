@@ -13,10 +13,14 @@ from convlens.data.preprocessing import Preprocessing, preprocessing
 from convlens.errors import LabelsError, PreprocessingError
 from convlens.loading import Loaded, find_source, open_model
 from convlens.loading.transforms import Pipeline, Transforms, categories, read_transforms
+from convlens.network.driver import Driver
+from convlens.network.exclusive import exclusive
 from convlens.network.inspect.head import SCORE
-from convlens.network.inspect.head_kinds import Evidence
+from convlens.network.inspect.head_kinds import OutputFacts
+from convlens.network.inspect.observation import run_observed
 from convlens.network.inspect.untrained import Untrained
 from convlens.network.network import Network
+from convlens.network.passes import Passes
 from convlens.network.recipe import recipe
 
 IMAGENET = "ImageNet's, as the network has 1000 classes"
@@ -46,24 +50,51 @@ def open_network(
     if given:
         loaded = _told(loaded, given)
         preprocess = given.preprocessing
-    network = _wrapped(loaded, input_shape)
-    network.loading = loading
-    network.untrained = Untrained(map(network.path_of, loaded.untrained), partial)
+    with exclusive(loaded.model):
+        return _network(loaded, given, preprocess, labels, input_shape, partial, head, loading)
+
+
+def _network(
+    loaded: Loaded,
+    given: Transforms | None,
+    preprocess: Any,
+    labels: Any,
+    input_shape: Any,
+    partial: bool,
+    head: Any,
+    loading: Mapping[str, Any],
+) -> Network:
+    """The network with all that its source and its first pass tell; `preprocess` is a name or a function."""
+    driver = _driver(loaded, input_shape)
+    notes = [*loaded.notes, *driver.notes]
     if loaded.untrained and partial:
-        network.notes.append("what runs through untrained layers is computed with random weights, as partial=True asks")
-    network.preprocessing = _preprocessing(network, loaded, preprocess)
-    network.labels = _labels(network, loaded, labels, head)
-    told = loaded.labels is not None and not loaded.labels_beside and labels is None
-    known = network.labels is not None and (told or network.labels.source == IMAGENET)
-    why = f"its classes are known: {network.labels.source}" if known and network.labels else None
-    network.evidence = Evidence(head, loaded.loss, why)
-    if head is not None:
-        _check_heads(network, head)
+        notes.append("what runs through untrained layers is computed with random weights, as partial=True asks")
+    scaling, aside = _preprocessing(driver, loaded, preprocess)
+    passes = Passes(driver, loaded.source)
+    seen = run_observed(passes, passes.input_arrays(1))
+    names, unfit = _labels(seen.units[0], loaded, labels, head)
+    notes += [*aside, *unfit]
     if given and given.size:
-        network.notes.append(
+        notes.append(
             "of the transforms given, the size and what they do to values are taken: photos are stretched to the"
             " network's size, not cropped"
         )
+    told = loaded.labels is not None and not loaded.labels_beside and labels is None
+    known = names is not None and (told or names.source == IMAGENET)
+    network = Network(
+        driver,
+        loaded.source,
+        sha256=loaded.sha256,
+        preprocessing=scaling,
+        labels=names,
+        untrained=Untrained(map(driver.path_of, loaded.untrained), partial),
+        outputs=OutputFacts(head, loaded.loss, f"its classes are known: {names.source}" if known and names else None),
+        notes=notes,
+        seen=seen,
+        loading=loading,
+    )
+    if head is not None:
+        _check_heads(network, head)
     return network
 
 
@@ -81,66 +112,66 @@ def _check_heads(network: Network, given: Any) -> None:
         network.head(output)
 
 
-def _wrapped(loaded: Loaded, input_shape: Any) -> Network:
-    options = {
-        "sha256": loaded.sha256,
-        "notes": loaded.notes,
-        "input_size": loaded.input_size,
-        "input_shape": input_shape,
-    }
+def _driver(loaded: Loaded, input_shape: Any) -> Driver:
     if loaded.framework == "torch":
         keras_ready("torch")
-        from convlens.network.torch.driver import TorchNetwork
-
-        return TorchNetwork(loaded.model, loaded.source, **options)
-    from convlens.network.keras.driver import KerasNetwork
-
-    return KerasNetwork(loaded.model, loaded.source, **options)
+        from convlens.network.torch.driver import TorchDriver as Chosen
+    else:
+        from convlens.network.keras.driver import KerasDriver as Chosen
+    return Chosen(loaded.model, loaded.source, input_shape=input_shape, input_size=loaded.input_size)
 
 
-def _preprocessing(network: Network, loaded: Loaded, given: str | Callable | None) -> Preprocessing | None:
-    """Given by the user, else the source's own, else told by the model's first layers, else unknown."""
+def _preprocessing(
+    driver: Driver, loaded: Loaded, given: str | Callable | None
+) -> tuple[Preprocessing | None, tuple[str, ...]]:
+    """Given by the user, else the source's own, else told by the model's first layers, else unknown; and a note."""
     if given is not None:
-        found = preprocessing(given, "given")
+        own = preprocessing(given, "given")
         if isinstance(given, Pipeline):
-            _probe(network, found)
-        return found
+            _probe(driver, own)
+        return own, ()
+    aside: tuple[str, ...] = ()
     if loaded.preprocessing is not None:
-        found = preprocessing(loaded.preprocessing, loaded.preprocessing_source or "found with the model")
+        own = preprocessing(loaded.preprocessing, loaded.preprocessing_source or "found with the model")
         try:
-            _probe(network, found)
-            return found
+            _probe(driver, own)
+            return own, ()
         except PreprocessingError as error:  # as of a network made for other channels than its makers'
-            network.notes.append(f"preprocessing left aside: {found.source}: {error}")
-    inside = network.inner_preprocessing()
-    return preprocessing(inside[0], f"as layer {inside[1]} of the network expects") if inside else None
+            aside = (f"preprocessing left aside: {own.source}: {error}",)
+    inside = driver.inner_preprocessing()
+    return (preprocessing(inside[0], f"as layer {inside[1]} of the network expects") if inside else None), aside
 
 
-def _probe(network: Network, found: Preprocessing) -> None:
+def _probe(driver: Driver, own: Preprocessing) -> None:
     """Tries a preprocessing on the channels of the network.
 
     Raises:
         PreprocessingError: it is for others.
     """
-    if any(spec.is_image for spec in network.inputs):
-        found(np.zeros((1, 8, 8, network.image_shape[2] or 3), "float32"))
+    image = next((spec for spec in driver.inputs if spec.is_image), None)
+    if image is not None:
+        own(np.zeros((1, 8, 8, image.shape[2] or 3), "float32"))
 
 
-def _labels(network: Network, loaded: Loaded, given: str | Path | Sequence[str] | None, head: Any) -> Labels | None:
-    """Given by the user, else the source's own, else ImageNet's where there are 1000 classes."""
-    units = network.observe().units[0]
+def _labels(
+    units: int, loaded: Loaded, given: str | Path | Sequence[str] | None, head: Any
+) -> tuple[Labels | None, tuple[str, ...]]:
+    """Given by the user, else the source's own, else ImageNet's where there are 1000 classes; and a note.
+
+    Args:
+        units: of the first output.
+    """
     if given is None and loaded.labels is None:
         names = usual_names(units)
-        return Labels(names, IMAGENET) if names else None
+        return (Labels(names, IMAGENET) if names else None), ()
     classes = 2 if units == 1 and head != SCORE else units  # a single unit is class 1 against class 0
     if given is not None:
         names = categories(given)
-        named = f"labels file {given}" if isinstance(given, str | Path) else "the list of labels"
+        source = f"labels file {given}" if isinstance(given, str | Path) else "the list of labels"
         if names:
-            return checked(names, classes, "the weights given with labels=")
-        return checked(read_labels(given), classes, named)
+            return checked(names, classes, "the weights given with labels="), ()
+        return checked(read_labels(given), classes, source), ()
     try:
-        return checked(loaded.labels or (), classes, loaded.labels_source or "the model's labels")
+        return checked(loaded.labels or (), classes, loaded.labels_source or "the model's labels"), ()
     except LabelsError as error:
-        network.notes.append(f"class names left aside: {error}")
-        return None
+        return None, (f"class names left aside: {error}",)

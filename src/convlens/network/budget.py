@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convlens.network.network import Network
+from convlens.network.inspected import Inspected
 
 BUDGET = 512 * 2**20  # bytes of activations held at the same time
 LARGEST = 32
 
 
-def image_bytes(network: Network, arrays: Sequence[np.ndarray] | None = None, until: str | None = None) -> int:
+def image_bytes(network: Inspected, arrays: Sequence[np.ndarray] | None = None, until: str | None = None) -> int:
     """Bytes of float32 that one image's layer outputs take, up to a layer."""
     total = 0
     for path, shape in network.observe(arrays).shapes.items():
@@ -20,7 +20,7 @@ def image_bytes(network: Network, arrays: Sequence[np.ndarray] | None = None, un
     return max(total, 1)
 
 
-def images_at_once(network: Network, arrays: Sequence[np.ndarray]) -> int:
+def images_at_once(network: Inspected, arrays: Sequence[np.ndarray]) -> int:
     """A batch size whose layer outputs fit the memory budget."""
     return min(max(BUDGET // image_bytes(network, arrays), 1), LARGEST)
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from convlens.data.images import read_values
 from convlens.errors import ImageError
-from convlens.network.inspect.layers import InputSpec
-from convlens.network.network import Network
+from convlens.network.inspected import Inspected
+from convlens.network.layers import InputSpec
 
 
-def inputs_apart(network: Network, images: Any) -> list[Any]:
+def inputs_apart(network: Inspected, images: Any) -> list[Any]:
     """What each input is given, as `read_images` takes it: a list for several inputs, as it came for one.
 
     Args:
@@ -37,19 +37,14 @@ def inputs_apart(network: Network, images: Any) -> list[Any]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _expected(network: Network, sample: Any) -> str:
+def _expected(network: Inspected, sample: Any) -> str:
     if isinstance(sample, dict):
         received = "those named " + (", ".join(str(name) for name in sample) or "nothing")
     else:
         received = f"{len(sample)} of them" if isinstance(sample, tuple) else "a sample that is none of these"
-    count, listed = len(network.inputs), ", ".join(described(spec) for spec in network.inputs)
+    count, listed = len(network.inputs), ", ".join(map(str, network.inputs))
     what = f"{network.source} takes {count} inputs" if count > 1 else f"{network.source} takes 1 input"
     return f"{what}, {listed}: a sample is a tuple in this order or a dict by name; received {received}"
-
-
-def described(spec: InputSpec) -> str:
-    """An input with its shape, in words."""
-    return f"{spec.name} ({' x '.join('any' if side is None else str(side) for side in spec.shape) or 'a number'})"
 
 
 def values_for(spec: InputSpec, column: Sequence[Any]) -> np.ndarray:
@@ -59,14 +54,14 @@ def values_for(spec: InputSpec, column: Sequence[Any]) -> np.ndarray:
         ImageError: they cannot be read, or have another shape.
     """
     rows = []
-    for given in column:
-        values = read_values(given)
+    for value in column:
+        values = read_values(value)
         values = values.reshape(1) if values.ndim == 0 and spec.shape in ((1,), (None,)) else values
         fits = values.ndim == len(spec.shape)
         if not fits or any(side not in (None, got) for side, got in zip(spec.shape, values.shape, strict=True)):
-            raise ImageError(f"input {described(spec)} was given an array of shape {values.shape}")
+            raise ImageError(f"input {spec} was given an array of shape {values.shape}")
         rows.append(values)
     if len({row.shape for row in rows}) > 1:
         shapes = ", ".join(sorted({str(row.shape) for row in rows}))
-        raise ImageError(f"input {described(spec)} was given arrays of several shapes: {shapes}; give them one by one")
+        raise ImageError(f"input {spec} was given arrays of several shapes: {shapes}; give them one by one")
     return np.stack(rows)

@@ -9,7 +9,7 @@ import numpy as np
 
 from convlens.data.images import Photo, ValueRange
 from convlens.errors import ImageError
-from convlens.network.inspect.layers import InputSpec
+from convlens.network.layers import InputSpec
 
 
 def origins(

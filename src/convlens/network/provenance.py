@@ -5,12 +5,12 @@ from typing import Any
 
 from convlens import backend
 from convlens.data.preprocessing import Preprocessing
-from convlens.network.network import Network
+from convlens.network.inspected import Inspected
 from convlens.network.recipe import unsaid
 
 
 def provenance(
-    network: Network, preprocessing: Preprocessing | None, notes: Sequence[str] = (), **more: Any
+    network: Inspected, preprocessing: Preprocessing | None, notes: Sequence[str] = (), **more: Any
 ) -> dict[str, Any]:
     """Model, how it was loaded, software and preprocessing behind a result, and what the technique adds.
 

@@ -19,8 +19,7 @@ from convlens.data.images import (
 )
 from convlens.data.preprocessing import AS_GIVEN, Preprocessing, preprocessing
 from convlens.network.columns import inputs_apart, values_for
-from convlens.network.inspect.guess import known_preprocessing
-from convlens.network.network import Network
+from convlens.network.inspected import Inspected
 from convlens.network.origins import origins
 
 LONGEST = 1024  # pixels, for networks that take any size
@@ -55,7 +54,7 @@ class Samples:
         return replace(self, photos=self.photos[chosen], arrays=arrays, origins=self.origins[chosen], rival=rival)
 
 
-def read_samples(network: Network, images: Any, value_range: ValueRange = None) -> Samples:
+def read_samples(network: Inspected, images: Any, value_range: ValueRange = None) -> Samples:
     """The user's images for a network, which is not changed by it.
 
     Args:
@@ -76,8 +75,8 @@ def read_samples(network: Network, images: Any, value_range: ValueRange = None) 
     arrays, notes = [], []
     for number, (spec, column) in enumerate(zip(network.inputs, inputs_apart(network, images), strict=True)):
         if spec.is_image:
-            photos[number], said = settled(read_images(column, value_range), changes)
-            notes += [f"input {spec.name}: {note}" if len(network.inputs) > 1 else note for note in said]
+            photos[number], remarked = settled(read_images(column, value_range), changes)
+            notes += [f"input {spec.name}: {note}" if len(network.inputs) > 1 else note for note in remarked]
             arrays.append(fitted(network, photos[number], number))
         else:
             arrays.append(values_for(spec, column))
@@ -85,18 +84,18 @@ def read_samples(network: Network, images: Any, value_range: ValueRange = None) 
     notes += range_notes([photo for column in photos.values() for photo in column], value_range)
     shown = photos[network.image_input]
     pixels = {number: np.array([photo.unit == PIXELS for photo in column]) for number, column in photos.items()}
-    chosen, said, rival = AS_GIVEN, (), None
-    if any(some.any() for some in pixels.values()):
-        chosen, said = known_preprocessing(network)
+    chosen, unknown, rival = AS_GIVEN, (), None
+    if any(which.any() for which in pixels.values()):
+        chosen, unknown = network.known_preprocessing()
 
     def through(mode: Preprocessing) -> tuple[np.ndarray, ...]:
-        return tuple(_preprocessed(one, pixels.get(number), mode) for number, one in enumerate(arrays))
+        return tuple(_preprocessed(array, pixels.get(number), mode) for number, array in enumerate(arrays))
 
     if chosen.guess and chosen.guess.rival:
         other = preprocessing(chosen.guess.rival, f"the rival of {chosen.name}")
         rival = Samples(tuple(shown), through(other), other)
     listed = origins(network.inputs, network.image_input, photos, values, value_range)
-    return Samples(tuple(shown), through(chosen), chosen, (*said, *notes, *remarks(shown)), listed, rival)
+    return Samples(tuple(shown), through(chosen), chosen, (*unknown, *notes, *remarks(shown)), listed, rival)
 
 
 def _preprocessed(array: np.ndarray, pixels: np.ndarray | None, chosen: Preprocessing) -> np.ndarray:
@@ -114,12 +113,12 @@ def _preprocessed(array: np.ndarray, pixels: np.ndarray | None, chosen: Preproce
     return changed
 
 
-def fitted(network: Network, photos: Sequence[Photo], number: int | None = None) -> np.ndarray:
+def fitted(network: Inspected, photos: Sequence[Photo], number: int | None = None) -> np.ndarray:
     """Photos at the size and channels of an input, in their own units, float32 (batch, height, width, channels)."""
     height, width, channels = network.inputs[network.image_input if number is None else number].shape
     if height is None or width is None:
-        tall, wide = network.input_size or _common_size(photos)
-        height, width = height or tall, width or wide
+        any_size = network.input_size or _common_size(photos)
+        height, width = height or any_size[0], width or any_size[1]
     return np.stack([fit(photo, height, width, channels or 3) for photo in photos])
 
 

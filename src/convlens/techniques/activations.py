@@ -8,7 +8,7 @@ import numpy as np
 
 from convlens.backend.arrays import numpy_arrays
 from convlens.network.budget import chunks, images_at_once
-from convlens.network.inspect.layers import LayerInfo, StopForward
+from convlens.network.layers import LayerInfo, StopForward
 from convlens.network.network import Network
 from convlens.network.provenance import provenance
 from convlens.network.samples import Samples

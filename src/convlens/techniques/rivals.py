@@ -3,14 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from convlens.data.predictions import Prediction, noun, number
 from convlens.errors import listing
-from convlens.network.budget import chunks, images_at_once
-from convlens.network.inspect.head import Head, computed
+from convlens.network.inspect.head import Head
 from convlens.network.network import Network
-from convlens.network.predicting import listed
+from convlens.network.predicting import listed, scores
 from convlens.network.samples import Samples
 
 NAMED = 4  # images whose predictions a note tells
@@ -23,10 +20,8 @@ def rival_predictions(
     rival = samples.rival
     if rival is None:
         return None
-    at_once = batch_size or images_at_once(network, rival.arrays)
-    parts = [computed(network, rival[part].arrays, head.output)[1:] for part in chunks(len(rival), at_once)]
-    scores, ranked = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return listed(network, head, scores, ranked, top)
+    said = scores(network, rival.arrays, head.output, batch_size)
+    return listed(network, head, said.shown, said.ranked, top)
 
 
 def rival_note(samples: Samples, rivals: tuple[tuple[Prediction, ...], ...] | None) -> list[str]:

@@ -12,10 +12,10 @@ from PIL import Image
 from convlens.backend.arrays import numpy_arrays
 from convlens.data.images import Photo, fit
 from convlens.data.preprocessing import MODES
-from convlens.errors import ModelError
 from convlens.network.inspect.head import RAW, Head, read
-from convlens.network.inspect.layers import base_path
-from convlens.network.network import Network
+from convlens.network.inspect.observation import Observation
+from convlens.network.layers import base_path
+from convlens.network.passes import Passes, flat
 
 SHEET = Path(__file__).parent / "typical_photos.jpg"  # made by tools/typical_photos.py
 GRID = 4  # photos a side of the sheet
@@ -59,58 +59,64 @@ def typical_photos() -> tuple[Photo, ...]:
     return tuple(Photo(f"typical-{number}", tile) for number, tile in enumerate(tiles))
 
 
-def possible_modes(network: Network) -> list[str]:
+def possible_modes(passes: Passes) -> list[str]:
     """The ranges that an input of so many channels may have; none for what takes no photos."""
-    channels = network.image_shape[2] if len(network.inputs) == 1 and network.inputs[0].is_image else None
+    channels = passes.image_shape[2] if len(passes.inputs) == 1 and passes.inputs[0].is_image else None
     return {3: list(MODES), 1: ["none", "rescale", "tf"]}.get(channels or 0, [])
 
 
-def evidence(network: Network) -> dict[str, Evidence]:
-    """For each range of pixels that is possible, what speaks for and against it."""
-    height, width, channels = network.image_shape
-    tall, wide = network.input_size or network.probe_size() if None in (height, width) else (0, 0)
-    height, width = height or tall, width or wide
+def evidence(passes: Passes, seen: Observation, head: Head | None) -> dict[str, Evidence]:
+    """For each range of pixels that is possible, what speaks for and against it.
+
+    Args:
+        head: of the first output; None where it cannot be read.
+    """
+    height, width, channels = passes.image_shape
+    any_size = passes.input_size or passes.probe_size()
+    height, width = height or any_size[0], width or any_size[1]
     photos = typical_photos()[:: 1 if max(height, width) <= LARGE else 2]
     images = np.stack([fit(photo, height, width, channels or 3) for photo in photos])
-    bias, statistics = _bias(network), _running_statistics(network)
-    found = {}
-    for name in possible_modes(network):
-        logits, distances = _answers(network, np.ascontiguousarray(MODES[name](images), "float32"), statistics)
+    leaves = _leaves(passes, seen)
+    bias, statistics = _bias(passes, leaves), _running_statistics(passes, leaves)
+    by_mode = {}
+    for name in possible_modes(passes):
+        pixels = np.ascontiguousarray(MODES[name](images), "float32")
+        logits, distances = _answers(passes, head, pixels, statistics)
         spread, shift = _spread_and_shift(logits) if logits is not None else (0.0, 0.0)
         first, later = (distances[0], float(np.mean(distances))) if distances else (0.0, 0.0)
-        found[name] = Evidence(spread, shift, first, later, bias)
-    return found
+        by_mode[name] = Evidence(spread, shift, first, later, bias)
+    return by_mode
 
 
-def _leaves(network: Network) -> list[str]:
+def _leaves(passes: Passes, seen: Observation) -> list[str]:
     """The layers that hold no others, in the order in which they are first called."""
-    called = dict.fromkeys(base_path(call, network.paths) for call in network.observe().shapes)
-    return [path for path in called if not network.describe(path)[3]]
+    called = dict.fromkeys(base_path(call, passes.paths) for call in seen.shapes)
+    return [path for path in called if not passes.describe(path).container]
 
 
-def _running_statistics(network: Network) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _running_statistics(passes: Passes, leaves: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Mean and variance that the first layers of batch normalization keep."""
-    found = {}
-    for path in _leaves(network):
-        weights = network.weights(path)
+    kept = {}
+    for path in leaves:
+        weights = passes.weights(path)
         mean = weights.get("moving_mean", weights.get("running_mean"))
         variance = weights.get("moving_variance", weights.get("running_var"))
-        if mean is not None and variance is not None and len(found) < NORMALIZATIONS:
-            found[path] = mean, variance
-    return found
+        if mean is not None and variance is not None and len(kept) < NORMALIZATIONS:
+            kept[path] = mean, variance
+    return kept
 
 
-def _bias(network: Network) -> float:
+def _bias(passes: Passes, leaves: list[str]) -> float:
     """Correlation about 0 of the first convolution's bias with the sums of its kernels, less where filters are few.
 
     Where inputs are positive a kernel with a positive sum is met by a negative bias while training.
     """
-    weighted = (weights for path in _leaves(network) if (weights := network.weights(path)))
+    weighted = (weights for path in leaves if (weights := passes.weights(path)))
     weights = next(weighted, {})
     kernel, bias = weights.get("kernel", weights.get("weight")), weights.get("bias")
     if kernel is None or bias is None or kernel.ndim != 4:
         return 0.0
-    sums = kernel.sum((0, 1, 2) if network.framework == "keras" else (1, 2, 3))
+    sums = kernel.sum((0, 1, 2) if passes.framework == "keras" else (1, 2, 3))
     length = np.sqrt((sums**2).sum() * (bias**2).sum())
     if len(sums) != len(bias) or not length:
         return 0.0
@@ -118,31 +124,27 @@ def _bias(network: Network) -> float:
 
 
 def _answers(
-    network: Network, images: np.ndarray, statistics: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    passes: Passes, head: Head | None, images: np.ndarray, statistics: Mapping[str, tuple[np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray | None, list[float]]:
     """The logits, and the distances of the inputs of batch normalizations from what they were in training."""
-    from keras import ops, tree
+    from keras import ops
 
     moments: dict[str, Sequence[Any]] = {}
 
     def note(path: str, arguments: tuple, raw: Any) -> Any:
         if path not in moments and arguments:
-            inputs: Any = ops.cast(network.to_last(tree.flatten(arguments)[0], path), "float32")
-            found: Any = ops.moments(inputs, axes=tuple(range(len(inputs.shape) - 1)))
-            moments[path] = found
+            inputs: Any = ops.cast(passes.to_last(flat(arguments)[0], path), "float32")
+            both: Any = ops.moments(inputs, axes=tuple(range(len(inputs.shape) - 1)))
+            moments[path] = both
         return raw
 
-    try:
-        head = network.head()
-    except ModelError:  # no classes: the answers tell nothing
-        head = None
-    with network.reading(), network.tap(statistics, note):
+    with passes.reading(), passes.tap(statistics, note):
         if head is None:
-            network.forward(network.tensors([images]))
+            passes.forward(passes.tensors([images]))
             logits = None
         else:
-            found = numpy_arrays(head.logits(read(network, head, network.tensors([images]))))[0].astype("float64")
-            logits = _comparable(head, found)
+            raw = read(passes, head, passes.tensors([images]))
+            logits = _comparable(head, numpy_arrays(head.logits(raw))[0].astype("float64"))
     order = [path for path in statistics if path in moments]
     return logits, [_distance(numpy_arrays(*moments[path]), statistics[path]) for path in order]
 

@@ -1,21 +1,18 @@
-"""How classes or values are read from a network's output, with the softmax or sigmoid looked through."""
+"""How classes or values are read from a network's output, with the softmax or sigmoid bypassed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from convlens.backend.arrays import numpy_arrays
 from convlens.data.predictions import LOGIT, PROBABILITY, VALUE, Prediction
-
-if TYPE_CHECKING:
-    from convlens.network.network import Network
+from convlens.network.layers import SIGMOID, SOFTMAX
+from convlens.network.passes import Hook, Passes
 
 CLASSES, INDEPENDENT, BINARY, SCORE, MAP, EMBEDDING = "classes", "independent", "binary", "score", "map", "embedding"
 KINDS = (CLASSES, INDEPENDENT, BINARY, SCORE, MAP, EMBEDDING)
-SOFTMAX, SIGMOID = "softmax", "sigmoid"
 RAW, PROBABILITIES, LOG_PROBABILITIES = "raw", "probabilities", "log-probabilities"
 SMALLEST, NEAR_ONE = 1e-37, 1e-5  # float32 tells a probability and its rest apart down to these
 ROUNDING = 6e-8  # the step of float32 below 1
@@ -99,10 +96,9 @@ class Head:
         elif self.function:
             words = f"logits that layer {self.source} puts out, before the {self.function}"
         elif self.has_classes and self.form == PROBABILITIES:
-            made = (
-                "logarithm of the probabilities" if self.each == CLASSES else "log(p / (1 - p)) of the probabilities p"
-            )
-            words = f"{made} that the network puts out"
+            logarithm = "logarithm of the probabilities"
+            what = logarithm if self.each == CLASSES else "log(p / (1 - p)) of the probabilities p"
+            words = f"{what} that the network puts out"
         elif self.has_classes and self.form == LOG_PROBABILITIES:
             words = "log-probabilities as the network puts them out"
         else:
@@ -219,12 +215,12 @@ class Head:
         )
 
 
-def read(network: "Network", head: Head, tensors: Sequence[Any], hooks: Mapping[str, Callable] | None = None) -> Any:
+def read(passes: Passes, head: Head, tensors: Sequence[Any], hooks: Mapping[str, Hook] | None = None) -> Any:
     """One forward pass: the head's numbers before the softmax or sigmoid, float32 (batch, ..., units).
 
     Args:
         tensors: one an input, channels last.
-        hooks: of `network.intercept`.
+        hooks: as `intercept` takes them.
     """
     from keras import ops
 
@@ -234,64 +230,24 @@ def read(network: "Network", head: Head, tensors: Sequence[Any], hooks: Mapping[
         kept.append(ops.copy(tensor))  # what follows may work in place
         return tensor
 
-    last = network.intercept({head.source: keep}) if head.source else nullcontext()
-    with network.linear_head(head), network.intercept(hooks or {}), last:
-        outputs = network.forward(tensors)
+    last = passes.intercept({head.source: keep}) if head.source else nullcontext()
+    linear = passes.linear_head(head.layer) if head.layer else nullcontext()
+    with linear, passes.intercept(hooks or {}), last:
+        outputs = passes.forward(tensors)
     assert outputs is not None
     batch, output = tensors[0].shape[0], outputs[head.output]
-    whole = batched(network, output, batch, head.shape)
+    whole = batched(passes, output, batch, head.shape)
     numbers = ops.reshape(kept[-1], whole.shape) if head.source else whole
     numbers = ops.cast(numbers, "float32")
     return numbers if head.has_axis else ops.expand_dims(numbers, -1)
 
 
-def batched(network: "Network", output: Any, batch: int, shape: Sequence[int | None]) -> Any:
+def batched(passes: Passes, output: Any, batch: int, shape: Sequence[int | None]) -> Any:
     """An output with its axis for the batch, which `squeeze()` takes away for a single image."""
     from keras import ops
 
     if len(output.shape) == len(shape) + 1 or batch != 1:
         return output
     if len(output.shape) == len(shape):
-        return network.to_last(ops.expand_dims(output, 0))
+        return passes.to_last(ops.expand_dims(output, 0))
     return ops.reshape(output, (1, *(side or 1 for side in shape)))
-
-
-def computed(
-    network: "Network", arrays: Sequence[np.ndarray], output: int | str = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits, scores shown and what orders the classes, (batch, classes) each, for inputs as the network takes them.
-
-    Raises:
-        ModelError: the output runs through layers without weights.
-    """
-    head = network.head(output)
-    network.untrained.check(network, output=head.output)
-
-    def run(*tensors: Any) -> tuple:
-        raw = read(network, head, tensors)
-        return head.logits(raw), head.scores(raw), head.ranked(raw)
-
-    with network.reading():
-        found = network.compiled(("scores", head.output), run)(*network.tensors(arrays))
-        logits, scores, ranked = numpy_arrays(*found)
-    return logits, scores, ranked
-
-
-def logits(network: "Network", arrays: Sequence[np.ndarray], output: int | str = 0) -> np.ndarray:
-    """What heatmaps explain, float32 (batch, classes), for inputs as the network takes them."""
-    return computed(network, arrays, output)[0]
-
-
-def predictions(network: "Network", arrays: Sequence[np.ndarray], output: int | str = 0) -> np.ndarray:
-    """Shares of the classes, float32 (batch, classes), to compare inputs by.
-
-    They are the probabilities where the head has them; of raw numbers, what a softmax, or the sigmoid of a single
-    unit, would make of them, which is not for showing.
-    """
-    head = network.head(output)
-    raw, scores, _ = computed(network, arrays, output)
-    if head.unit == PROBABILITY:
-        return scores
-    raw = np.concatenate([-raw / 2, raw / 2], -1) if raw.shape[-1] == 1 else raw
-    powers = np.exp(raw - raw.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from convlens.errors import ModelError
-from convlens.network.inspect.head import LOG_PROBABILITIES, PROBABILITIES, RAW, SIGMOID, SOFTMAX
+from convlens.network.inspect.head import LOG_PROBABILITIES, PROBABILITIES, RAW
 from convlens.network.inspect.head_probes import candidates, probe, probes, sweeps
-from convlens.network.inspect.layers import POOLING
-
-if TYPE_CHECKING:
-    from convlens.network.network import Network
+from convlens.network.inspect.observation import Observation
+from convlens.network.layers import POOLING, SIGMOID, SOFTMAX
+from convlens.network.passes import Passes
 
 SPREAD = np.linspace(-6, 6, 9)  # logits that are put in place of a layer's output, to see what becomes of them
 IDENTITY, LOG_SOFTMAX = "identity", "log_softmax"
@@ -52,61 +51,60 @@ class Form:
         return any(side != 1 for side in (self.shape[:-1] if self.has_axis else self.shape))
 
 
-def find_form(network: "Network", output: int) -> Form:
+def find_form(passes: Passes, seen: Observation, output: int) -> Form:
     """Compares the output with what the last layers put out, on inputs of several scales and both signs.
 
     Raises:
         ModelError: the output has no axis for the batch.
     """
-    seen = network.observe()
     place = seen.outputs[output]
     makers = [path for path, number in seen.same.items() if number == place] if place is not None else []
-    quick = next(((path, kind) for path in makers if (kind := network.final_activation(path))), None)
-    inputs = probes(network)
+    quick = next(((path, kind) for path in makers if (kind := passes.final_activation(path))), None)
+    inputs = probes(passes)
     if quick:
         inputs = [array[:2] for array in inputs]
-        (values,) = probe(network, inputs, output, [])
-        shape, has_axis = _shape(network, values, output)
+        (values,) = probe(passes, inputs, output, [])
+        shape, has_axis = _shape(passes, values, output)
         if _is_made_by(quick[1], values):
             return Form(shape, has_axis, RAW, quick[1], quick[0], None, f"{quick[1]} of layer {quick[0]}")
-        inputs = probes(network)
-    paths = candidates(network, output)
-    values, *kept = probe(network, inputs, output, paths)
-    shape, has_axis = _shape(network, values, output)
-    _check_images_apart(network, inputs, output, values)
+        inputs = probes(passes)
+    paths = candidates(seen, output)
+    values, *kept = probe(passes, inputs, output, paths)
+    shape, has_axis = _shape(passes, values, output)
+    _check_images_apart(passes, inputs, output, values)
     values = values if has_axis else values[..., None]
     # what sums over the batch has as many numbers as one image's output, of a batch of one alone
     beside = {path: numbers for path, numbers in zip(paths, kept, strict=True) if numbers.size == values.size}
-    return _Search(network, output, inputs, values, beside, makers, shape, has_axis).form()
+    return _Search(passes, output, inputs, values, beside, makers, shape, has_axis).form()
 
 
-def _check_images_apart(network: "Network", inputs: list[np.ndarray], output: int, values: np.ndarray) -> None:
+def _check_images_apart(passes: Passes, inputs: list[np.ndarray], output: int, values: np.ndarray) -> None:
     """Raises ModelError where what an image comes to depends on the others beside it."""
 
-    def alike(found: np.ndarray, other: np.ndarray) -> bool:
+    def alike(values: np.ndarray, other: np.ndarray) -> bool:
         most = np.abs(np.nan_to_num(other, posinf=0, neginf=0)).max()
-        return bool(np.allclose(found, other, rtol=1e-2, atol=1e-3 * most + 1e-6, equal_nan=True))
+        return bool(np.allclose(values, other, rtol=1e-2, atol=1e-3 * most + 1e-6, equal_nan=True))
 
-    (pair,) = probe(network, [array[:2] for array in inputs], output, [])
+    (pair,) = probe(passes, [array[:2] for array in inputs], output, [])
     if pair.shape[1:] != values.shape[1:] or alike(pair, values[:2]):
         return
-    if alike(probe(network, inputs, output, [])[0], values):  # else it is random, as dropout is that is always on
+    if alike(probe(passes, inputs, output, [])[0], values):  # else it is random, as dropout is that is always on
         raise ModelError(
-            f"output {output} of {network.source} says other things of an image when others are beside it (a softmax"
+            f"output {output} of {passes.source} says other things of an image when others are beside it (a softmax"
             " over the axis of the batch, or statistics of the batch), so that it has no prediction for one image;"
             " give a model that takes images one by one, such as one with softmax over its last axis"
         )
 
 
-def _shape(network: "Network", values: np.ndarray, output: int) -> tuple[tuple[int | None, ...], bool]:
+def _shape(passes: Passes, values: np.ndarray, output: int) -> tuple[tuple[int | None, ...], bool]:
     """The shape of an output for one image, and whether its last axis is the units'."""
-    batch = network.input_arrays(2)[0].shape[0]
+    batch = passes.input_arrays(2)[0].shape[0]
     if values.ndim == 0 or len(values) < batch:
-        raise ModelError(f"output {output} of {network.source} has shape {values.shape}; expected one entry an image")
+        raise ModelError(f"output {output} of {passes.source} has shape {values.shape}; expected one entry an image")
     sides: list[int | None] = list(values.shape[1:])
-    spec = network.image_shape if any(one.is_image for one in network.inputs) else ()
-    seen = network.input_arrays(1)[network.image_input].shape[1:3] if spec else ()
-    has_axis = len(sides) > 0 and not (len(sides) == 2 and tuple(sides) == seen)
+    spec = passes.image_shape if any(taken.is_image for taken in passes.inputs) else ()
+    image = passes.input_arrays(1)[passes.image_input].shape[1:3] if spec else ()
+    has_axis = len(sides) > 0 and not (len(sides) == 2 and tuple(sides) == image)
     if spec and None in spec[:2] and len(sides) > 1:
         count = len(sides) - has_axis
         sides[:count] = [None] * count
@@ -155,7 +153,7 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 class _Search:
     """One output, with what it was on the probes, and what the candidate layers put out."""
 
-    network: "Network"
+    passes: Passes
     output: int
     inputs: list[np.ndarray]
     values: np.ndarray
@@ -172,18 +170,18 @@ class _Search:
             relation = self.relation(numbers)
             if relation == IDENTITY:
                 same.append(path)
-                inside = self.network.final_activation(path)
+                inside = self.passes.final_activation(path)
                 if inside and _is_made_by(inside, self.values):
                     source = None if path in self.makers else path
-                    return self.made(RAW, inside, path, source, f"{inside} of layer {path}")
+                    return self.as_form(RAW, inside, path, source, f"{inside} of layer {path}")
             elif relation and self.becomes(path, FUNCTIONS[relation]):
                 function = SIGMOID if relation == SIGMOID else SOFTMAX
-                return self.made(RAW, function, None, path, f"{relation} of what layer {path} puts out")
+                return self.as_form(RAW, function, None, path, f"{relation} of what layer {path} puts out")
             elif relation is None and other is None:
                 other = path
         return self.by_values(same, other)
 
-    def made(
+    def as_form(
         self, form: str, function: str | None, layer: str | None, source: str | None, told: str, **more: Any
     ) -> Form:
         return Form(self.shape, self.has_axis, form, function, layer, source, told, **more)
@@ -208,33 +206,33 @@ class _Search:
     def becomes(self, path: str, function: Callable) -> bool:
         """Whether numbers that are put in place of a layer's output come out as this function of them."""
         injected = self.injected(np.random.default_rng(1).normal(0, 3, self.values.shape))
-        found = self.after(path, injected)
-        return found is not None and bool(np.allclose(found, function(injected.astype("float64")), 1e-4, 1e-5))
+        values = self.after(path, injected)
+        return values is not None and bool(np.allclose(values, function(injected.astype("float64")), 1e-4, 1e-5))
 
     def injected(self, numbers: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(numbers, "float32")
 
     def after(self, path: str, numbers: np.ndarray) -> np.ndarray | None:
         """The output where a layer puts out these numbers, shaped as the output is."""
-        found, _ = probe(self.network, self.inputs[:], self.output, [path], numbers)
-        return found.reshape(self.values.shape) if found.size == self.values.size else None
+        values, _ = probe(self.passes, self.inputs[:], self.output, [path], numbers)
+        return values.reshape(self.values.shape) if values.size == self.values.size else None
 
     def is_sigmoidal(self, path: str) -> bool:
         """Whether log(p / (1 - p)) of the output is a straight line over what a layer puts out."""
         line = np.resize(SPREAD, len(self.values)).reshape(-1, *(1,) * (self.values.ndim - 1))
-        found = self.after(path, self.injected(np.broadcast_to(line, self.values.shape)))
-        if found is None or not ((found > 1e-6) & (found < 1 - 1e-6)).all():
+        values = self.after(path, self.injected(np.broadcast_to(line, self.values.shape)))
+        if values is None or not ((values > 1e-6) & (values < 1 - 1e-6)).all():
             return False
-        logit = (np.log(found.astype("float64")) - np.log1p(-found.astype("float64"))).reshape(len(found), -1)
+        logit = (np.log(values.astype("float64")) - np.log1p(-values.astype("float64"))).reshape(len(values), -1)
         slope, offset = np.polyfit(line.ravel(), logit, 1)
         fit = line.reshape(-1, 1) * slope + offset
         return bool((np.abs(slope) > 1e-3).all() and np.abs(fit - logit).max() < 1e-2)
 
     def fades(self) -> bool:
         """Whether values near 0 or 1 on stronger and stronger inputs, as a sigmoid's, and do not stop there at once."""
-        for inputs in sweeps(self.network):
+        for inputs in sweeps(self.passes):
             chunks = [[array[at : at + 8] for array in inputs] for at in range(0, len(inputs[0]), 8)]
-            values = np.concatenate([probe(self.network, chunk, self.output, [])[0] for chunk in chunks])
+            values = np.concatenate([probe(self.passes, chunk, self.output, [])[0] for chunk in chunks])
             values = values.reshape(len(values), -1)
             between = np.maximum.accumulate((values > 0.02) & (values < 0.98), axis=0)
             near = ((values > 0.98) & (values < 1 - 1e-6)) | ((values > 1e-30) & (values < 1e-6))
@@ -246,36 +244,37 @@ class _Search:
         """No softmax or sigmoid was found: what the values themselves keep to on all probes."""
         rows = self.finite()
         if not rows.size:
-            return self.made(RAW, None, None, None, "its values are not finite on any probe")
+            return self.as_form(RAW, None, None, None, "its values are not finite on any probe")
         if self.shape and self.values.shape[-1] > 1:
             if _sums_to_one(rows):
-                return self.made(PROBABILITIES, None, None, None, "its values are never negative and sum to one")
+                return self.as_form(PROBABILITIES, None, None, None, "its values are never negative and sum to one")
             if _log_sums_to_one(rows):
-                return self.made(LOG_PROBABILITIES, None, None, None, "the exponentials of its values sum to one")
+                return self.as_form(LOG_PROBABILITIES, None, None, None, "the exponentials of its values sum to one")
         if rows.min() >= 0 and rows.max() <= 1:
             known = (other is not None and self.is_sigmoidal(other)) or self.fades()
             told = "its values stay within 0 and 1, also on strong inputs"
             signs = frozenset({"probabilities"} if known else {"within 0 and 1"})
-            return self.made(PROBABILITIES, None, None, None, told, signs=signs)
-        return self.made(RAW, None, None, None, "", pooled=self.pooled(same), signs=_signs(rows))
+            return self.as_form(PROBABILITIES, None, None, None, told, signs=signs)
+        return self.as_form(RAW, None, None, None, "", pooled=self.pooled(same), signs=_signs(rows))
 
     def pooled(self, same: list[str]) -> str | None:
         """The pooling or flattening layer that the numbers come out of, if they do."""
         if not same:
             return None
-        kind, role, _, _ = self.network.describe(same[-1])
-        return same[-1] if role == POOLING or "pool" in kind.lower() or "flatten" in kind.lower() else None
+        last = self.passes.describe(same[-1])
+        pools = last.role == POOLING or "pool" in last.kind.lower() or "flatten" in last.kind.lower()
+        return same[-1] if pools else None
 
 
 def _signs(rows: np.ndarray) -> frozenset[str]:
-    found = set()
+    signs = set()
     if rows.shape[-1] > 1:
         lengths = np.sqrt((rows.astype("float64") ** 2).sum(-1))
         if np.allclose(lengths, 1, atol=1e-3):
-            found.add("norm 1")
+            signs.add("norm 1")
         lit = rows[(rows > 0).any(-1)]
         if rows.min() >= 0 and (lit == 0).any():  # a few logits may well be positive on all probes, but none is 0
-            found.add("never negative")
+            signs.add("never negative")
     if np.abs(rows).max() <= 1 and np.abs(rows).max() > 0:
-        found.add("within -1 and 1")
-    return frozenset(found)
+        signs.add("within -1 and 1")
+    return frozenset(signs)

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from convlens import backend
 from convlens.errors import ImageError, reason
-from convlens.network.inspect.layers import OTHER, POOLING, Calls, LayerInfo
-
-if TYPE_CHECKING:
-    from convlens.network.network import Network
+from convlens.network.inspect.outputs import output_names
+from convlens.network.layers import OTHER, POOLING, Calls, LayerInfo
+from convlens.network.passes import Passes, flat
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ class Observation:
         passed: paths of layers that put out the tensor that they got.
         overwritten: paths of layers whose tensor was changed in place later on.
         outputs: one number a network output, as in `same`; None if no layer put it out.
+        names: the outputs' names, None for one without.
         units: sizes of the outputs' last axes, channels last.
         sizes: how many numbers each output has for one sample.
     """
@@ -33,6 +33,7 @@ class Observation:
     passed: frozenset[str]
     overwritten: frozenset[str]
     outputs: tuple[int | None, ...]
+    names: tuple[str | None, ...]
     units: tuple[int, ...]
     sizes: tuple[int, ...]
 
@@ -40,8 +41,8 @@ class Observation:
 class _Recorder:
     """Notes every call of a layer, and tells tensors apart while it holds them."""
 
-    def __init__(self, network: "Network") -> None:
-        self.network = network
+    def __init__(self, passes: Passes) -> None:
+        self.passes = passes
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.same: dict[str, int] = {}
         self.passed: set[str] = set()
@@ -50,22 +51,20 @@ class _Recorder:
 
     def number(self, tensor: Any) -> int:
         version = _version(tensor)
-        for place, (other, of) in enumerate(self.kept):
-            if other is tensor and of == version:
+        for place, (other, noted) in enumerate(self.kept):
+            if other is tensor and noted == version:
                 return place
         self.kept.append((tensor, version))
         return len(self.kept) - 1
 
     def on_output(self, path: str, arguments: tuple, raw: Any) -> Any:
-        from keras import tree
-
         key = self.calls.name(path)
-        parts = tree.flatten(raw)
+        parts = flat(raw)
         if parts and hasattr(parts[0], "shape"):
             known = len(self.kept)
-            self.shapes[key] = tuple(self.network.to_last(parts[0], key).shape)
+            self.shapes[key] = tuple(self.passes.to_last(parts[0], key).shape)
             self.same[key] = self.number(parts[0])
-            if self.same[key] < known and any(part is parts[0] for part in tree.flatten(arguments)):
+            if self.same[key] < known and any(part is parts[0] for part in flat(arguments)):
                 self.passed.add(key)
         return raw
 
@@ -79,7 +78,7 @@ def _version(tensor: Any) -> int:
     return getattr(tensor, "_version", 0)
 
 
-def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
+def run_observed(passes: Passes, arrays: Sequence[np.ndarray]) -> Observation:
     """Runs the network once with every layer tapped.
 
     Args:
@@ -88,42 +87,43 @@ def observe(network: "Network", arrays: Sequence[np.ndarray]) -> Observation:
     Raises:
         ImageError: the network does not take inputs of this size.
     """
-    recorder = _Recorder(network)
-    outputs: list[int | None] = []
-    units: list[int] = []
-    sizes: list[int] = []
+    recorder = _Recorder(passes)
+    seen: list[Observation] = []
 
     def run(*tensors: Any) -> None:
-        with network.tap(network.paths, recorder.on_output):
-            network.forward(tensors)
-        known = len(recorder.kept)
-        places = [recorder.number(raw) for raw in network.raw_outputs]
-        outputs.extend(place if place < known else None for place in places)
-        units.extend(network.to_last(raw).shape[-1] if len(raw.shape) else 1 for raw in network.raw_outputs)
-        sizes.extend(int(np.prod(raw.shape)) for raw in network.raw_outputs)
-        network.raw_outputs = []
+        with passes.tap(passes.paths, recorder.on_output):
+            structure = passes.raw_forward(tensors)
+        known, raw = len(recorder.kept), flat(structure)
+        places = [recorder.number(tensor) for tensor in raw]
+        seen.append(
+            Observation(
+                shapes=recorder.shapes,
+                same=recorder.same,
+                passed=frozenset(recorder.passed),
+                overwritten=recorder.overwritten(),
+                outputs=tuple(place if place < known else None for place in places),
+                names=output_names(structure, getattr(passes.model, "output_names", None)),
+                units=tuple(passes.to_last(tensor).shape[-1] if len(tensor.shape) else 1 for tensor in raw),
+                sizes=tuple(int(np.prod(tensor.shape)) for tensor in raw),
+            )
+        )
 
     try:
-        with network.reading():
-            backend.current().trace(run, network.tensors(arrays))
+        with passes.reading():
+            backend.current().trace(run, passes.tensors(arrays))
     except (ValueError, TypeError, RuntimeError, ArithmeticError, AssertionError) as error:
-        raise ImageError(
-            f"{network.source} does not run on inputs of shape {', '.join(str(array.shape) for array in arrays)}: "
-            + reason(error, 300)
-        ) from error
-    passed, overwritten = frozenset(recorder.passed), recorder.overwritten()
-    listed_outputs = tuple(outputs), tuple(units), tuple(sizes)
-    return Observation(recorder.shapes, recorder.same, passed, overwritten, *listed_outputs)
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ImageError(f"{passes.source} does not run on inputs of shape {shapes}: {reason(error, 300)}") from error
+    return seen[0]
 
 
-def listed(network: "Network") -> list[LayerInfo]:
+def called_layers(passes: Passes, seen: Observation) -> list[LayerInfo]:
     """The layers in the order in which the network computes them, none marked as the default."""
-    fixed = all(None not in spec.shape for spec in network.inputs)
+    fixed = all(None not in spec.shape for spec in passes.inputs)
     layers = []
-    for path, shape in network.observe().shapes.items():
-        kind, role, parameters, container = network.describe(path)
+    for path, shape in seen.shapes.items():
+        told = passes.describe(path)
         sides = shape[1:] if fixed or len(shape) != 4 else (None, None, shape[-1])
-        if role == POOLING and len(shape) != 4:
-            role = OTHER
-        layers.append(LayerInfo(path, kind, role, (None, *sides), parameters, container))
+        role = OTHER if told.role == POOLING and len(shape) != 4 else told.role
+        layers.append(LayerInfo(path, told.kind, role, (None, *sides), told.parameters, told.container))
     return layers

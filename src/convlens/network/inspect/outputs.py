@@ -1,61 +1,22 @@
-"""The outputs of a network: by number and by name, what they mean, and what they say of images."""
+"""The outputs of a network by number and by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from convlens.data.predictions import Predictions
 from convlens.errors import OptionError, near
-from convlens.network.inspect.head import Head
-from convlens.network.inspect.head_kinds import Evidence, find_head
-from convlens.network.inspect.observation import Observation
 
 
-class Outputs:
-    """What a `Network` knows of its outputs.
+def output_names(outputs: Any, own: Any = None) -> tuple[str | None, ...]:
+    """The names of outputs in the order of their numbers, None for one without: their keys, else the model's own.
 
-    Attributes:
-        evidence: what is known of them beside what they compute.
+    Args:
+        outputs: as the model puts them out.
+        own: the names that the model itself has for its outputs, if any.
     """
-
-    model: Any
-    source: str
-
-    def __init__(self) -> None:
-        self.evidence = Evidence()
-        self._output_keys: list[str | None] = []
-        self._heads: dict[int, Head] = {}
-
-    def observe(self) -> Observation:
-        raise NotImplementedError
-
-    @property
-    def output_names(self) -> tuple[str | None, ...]:
-        """The names of the outputs in the order of their numbers, None for one without: their keys, else Keras's."""
-        self.observe()
-        own = getattr(self.model, "output_names", None)
-        if not any(self._output_keys) and isinstance(own, list | tuple) and len(own) == len(self._output_keys):
-            return tuple(str(name) for name in own)
-        return tuple(self._output_keys)
-
-    def head(self, output: int | str = 0) -> Head:
-        """How classes or values are read from an output, given by its number or name.
-
-        Raises:
-            OptionError: there is no such output, or what the user said of it cannot be.
-            ModelError: the output has no entry for each image.
-        """
-        number = output_number(self.output_names, output, self.source)
-        if number not in self._heads:
-            self._heads[number] = find_head(self, number)  # pyright: ignore[reportArgumentType]
-        return self._heads[number]
-
-    def predict(
-        self, images: Any, output: int | str = 0, *, top: int | None = 5, batch_size: int | None = None
-    ) -> Predictions:
-        """The likeliest classes of images, or the values that an output has for them; see `predicting.predict`."""
-        from convlens.network.predicting import predict
-
-        return predict(self, images, output, top, batch_size)  # pyright: ignore[reportArgumentType]
+    keys = output_keys(outputs)
+    if not any(keys) and isinstance(own, list | tuple) and len(own) == len(keys):
+        return tuple(str(name) for name in own)
+    return tuple(keys)
 
 
 def output_keys(outputs: Any) -> list[str | None]:

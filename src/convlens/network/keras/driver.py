@@ -10,12 +10,20 @@ import numpy as np
 
 from convlens import backend
 from convlens.backend.keras_layers import convolved, is_plain_convolution, seeds_kept
-from convlens.network.driver import OnOutput
-from convlens.network.inspect.head import SIGMOID, SOFTMAX, Head
-from convlens.network.inspect.layers import CONVOLUTION, OTHER, POOLING, InputSpec, base_path, named_specs
+from convlens.network.driver import Driver, OnOutput
 from convlens.network.keras.inputs import built_shapes, has_graph, own_specs, with_planes
 from convlens.network.keras.tree import every_layer, sublayers
-from convlens.network.network import Network
+from convlens.network.layers import (
+    CONVOLUTION,
+    SIGMOID,
+    SOFTMAX,
+    InputSpec,
+    LayerDescription,
+    base_path,
+    named_specs,
+    role_of,
+    zeros_for,
+)
 
 PROBE = 224  # pixels, for models that take any size
 ELEMENTWISE = (
@@ -61,25 +69,41 @@ def instance_attribute(owner: Any, name: str, value: Any) -> Iterator[None]:
             own.pop(name, None)
 
 
-class KerasNetwork(Network):
-    """A `keras.Model`: functional, Sequential, subclassed or nested."""
+class KerasDriver(Driver):
+    """A `keras.Model`: functional, Sequential, subclassed or nested.
+
+    Args:
+        source: how the user named the model.
+        input_shape: the user's shapes of the inputs; the model's own by default.
+        input_size: height and width in pixels to feed to inputs of any size, where the model's makers say them.
+
+    Raises:
+        ModelError: the model does not know its inputs.
+    """
 
     framework = "keras"
 
-    def __init__(self, model: Any, source: str, *, input_shape: Any = None, **options: Any) -> None:
-        super().__init__(model, source, **options)
+    def __init__(
+        self, model: Any, source: str, *, input_shape: Any = None, input_size: tuple[int, int] | None = None
+    ) -> None:
+        self.model, self.input_size, self.notes = model, input_size, ()
         self._by_path: dict[str, Any] = {}
         self._collect(model, "")
         self._first = any(getattr(layer, "data_format", None) == "channels_first" for layer in self._by_path.values())
         specs = named_specs(input_shape) if input_shape else own_specs(model, source, self._first)
         by_name = input_shape if input_shape or has_graph(model) else built_shapes(model)
         self._by_name = isinstance(by_name, dict)  # whether a model without a graph takes a dict
-        convolves = any(self.describe(path)[1] == CONVOLUTION for path in self._by_path)
+        convolves = any(self.describe(path).role == CONVOLUTION for path in self._by_path)
         self._specs, self._planes = with_planes(specs, convolves)
-        if not model.built:  # its weights must not be made inside a trace
-            with self.reading():
-                self.forward(self.tensors(self.input_arrays(1)))
-            self._collect(model, "")
+        if not model.built:
+            self._build()
+
+    def _build(self) -> None:
+        """Runs the model once, as its weights must not be made inside a trace."""
+        zeros = [keras.ops.convert_to_tensor(array) for array in zeros_for(self._specs, 1, self.probe_size())]
+        with self.reading():
+            self.run([self.from_last(tensor) for tensor in zeros])
+        self._collect(self.model, "")
 
     def _collect(self, layer: Any, prefix: str) -> None:
         for inner in sublayers(layer):
@@ -96,8 +120,8 @@ class KerasNetwork(Network):
         return list(self._by_path)
 
     def path_of(self, layer: Any) -> str:
-        found = [path for path, outer in self._by_path.items() if layer is outer or layer in every_layer(outer)]
-        return max(found, key=lambda path: path.count("/"), default="")
+        paths = [path for path, outer in self._by_path.items() if layer is outer or layer in every_layer(outer)]
+        return max(paths, key=lambda path: path.count("/"), default="")
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
@@ -114,16 +138,11 @@ class KerasNetwork(Network):
     def probe_size(self) -> tuple[int, int]:
         return PROBE, PROBE
 
-    def describe(self, path: str) -> tuple[str, str, int, bool]:
+    def describe(self, path: str) -> LayerDescription:
         layer = self._by_path[base_path(path, self.paths)]
-        kind, inside = type(layer).__name__, bool(sublayers(layer))
-        weights = getattr(layer, "weights", [])
-        role = OTHER
-        if not inside and "pool" in kind.lower():
-            role = POOLING
-        elif not inside and any(len(weight.shape) == 4 for weight in weights):
-            role = CONVOLUTION
-        return kind, role, layer.count_params() if weights else 0, inside
+        kind, container, weights = type(layer).__name__, bool(sublayers(layer)), getattr(layer, "weights", [])
+        role = role_of(kind, container, [len(weight.shape) for weight in weights])
+        return LayerDescription(kind, role, layer.count_params() if weights else 0, container)
 
     @contextmanager
     def tap(self, paths: Iterable[str], on_output: OnOutput) -> Iterator[None]:
@@ -147,9 +166,8 @@ class KerasNetwork(Network):
             structure = getattr(self.model, "input", None) if has_graph(self.model) else None
             if structure is None:
                 if self._by_name:
-                    return self.model(
-                        {spec.name: one for spec, one in zip(self._specs, inputs, strict=True)}, training=False
-                    )
+                    named = {spec.name: tensor for spec, tensor in zip(self._specs, inputs, strict=True)}
+                    return self.model(named, training=False)
                 structure = list(inputs) if len(inputs) > 1 else inputs[0]
             return self.model(keras.tree.pack_sequence_as(structure, list(inputs)), training=False)
 
@@ -197,19 +215,18 @@ class KerasNetwork(Network):
             for layer in every_layer(self.model)
         )
 
-    def can_narrow(self, path: str) -> bool:
+    def can_compute_only(self, path: str) -> bool:
         layer: Any = self._by_path.get(path)
         return (
             is_plain_convolution(layer)
             and layer.groups == 1
             and getattr(layer.activation, "__name__", "") in ELEMENTWISE
-            and f"{path}:1" not in self.observe().shapes
         )
 
     @contextmanager
-    def narrowed(self, path: str, channels: Any) -> Iterator[None]:
+    def only_channels(self, path: str, channels: Any) -> Iterator[None]:
         layer = self._by_path[path]
-        with instance_attribute(layer, "call", partial(_narrow_convolution, layer, channels)):
+        with instance_attribute(layer, "call", partial(_some_channels, layer, channels)):
             yield
 
     def final_activation(self, path: str) -> str | None:
@@ -219,8 +236,8 @@ class KerasNetwork(Network):
         return ACTIVATIONS.get(getattr(getattr(layer, "activation", None), "__name__", ""))
 
     def weights(self, path: str) -> dict[str, np.ndarray]:
-        found = getattr(self._by_path[path], "weights", [])
-        return {weight.name: np.asarray(keras.ops.convert_to_numpy(weight)) for weight in found}
+        weights = getattr(self._by_path[path], "weights", [])
+        return {weight.name: np.asarray(keras.ops.convert_to_numpy(weight)) for weight in weights}
 
     def inner_preprocessing(self) -> tuple[str, str] | None:
         for path, layer in self._by_path.items():
@@ -231,16 +248,13 @@ class KerasNetwork(Network):
         return None
 
     @contextmanager
-    def linear_head(self, head: Head) -> Iterator[None]:
-        if head.layer is None:
-            yield
-            return
-        layer = self._by_path[head.layer]
+    def linear_head(self, path: str) -> Iterator[None]:
+        layer = self._by_path[path]
         if hasattr(layer, "activation"):
             with instance_attribute(layer, "activation", keras.activations.linear):
                 yield
         else:
-            with self.tap([head.layer], lambda path, arguments, raw: arguments[0]):
+            with self.tap([path], lambda path, arguments, raw: arguments[0]):
                 yield
 
 
@@ -249,7 +263,7 @@ def _is_keras(layer: Any) -> bool:
     return type(layer).__module__.startswith("keras.")
 
 
-def _narrow_convolution(layer: Any, channels: Any, inputs: Any) -> Any:
+def _some_channels(layer: Any, channels: Any, inputs: Any) -> Any:
     """What a `Conv2D` puts out in some of its channels."""
     if call := backend.current().quick_call(layer, channels):
         return call(inputs)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from convlens.errors import ModelError
-from convlens.network.inspect.layers import InputSpec
+from convlens.network.layers import InputSpec
 
 
 def has_graph(model: Any) -> bool:

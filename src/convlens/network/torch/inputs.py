@@ -1,6 +1,7 @@
 """What a PyTorch module takes as input. Modules do not say it: it is found by running them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from convlens.errors import ModelError, reason
-from convlens.network.inspect.layers import StopForward
+from convlens.network.layers import StopForward
 
 # sides in pixels of the inputs that published networks take, the commonest first
 SIDES = (224, 32, 28, 64, 96, 128, 100, 227, 299, 256, 150, 48, 112, 160, 384, 512)
@@ -18,7 +19,6 @@ BATCH = 2  # images of a trial: one alone loses its axis where a module squeezes
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 
 Sides = tuple[int, int]
-Forward = Callable[[int, int, int | None], Sequence[Any] | None]
 HINT = "give input_shape=(height, width, channels), or a list of them for several inputs (--input-shape)"
 
 
@@ -67,7 +67,7 @@ class Watch(TorchFunctionMode):
                 raise StopForward
 
 
-def find_channels(forward: Forward, module: Any, sides: Sides, source: str) -> int:
+def find_channels(forward: Callable[[int, int, int], Any], module: Any, sides: Sides, source: str) -> int:
     """The channels that the first convolution called takes, or that become as many on the way to it.
 
     Args:
@@ -117,10 +117,26 @@ def _taken(module: Any) -> int | None:
 
 def miscounted(outputs: Sequence[Any], images: int = BATCH) -> str | None:
     """What is wrong where other than so many images come out, as `view(-1, features)` does on a wrong size."""
-    found = list(outputs[0].shape) if outputs else []
-    if len(found) <= (images == 1) or found[0] == images:  # one image alone loses its axis where a module squeezes
+    shape = list(outputs[0].shape) if outputs else []
+    if len(shape) <= (images == 1) or shape[0] == images:  # one image alone loses its axis where a module squeezes
         return None
-    return f"{images} images come out as {found[0]}"
+    return f"{images} images come out as {shape[0]}"
+
+
+@dataclass(frozen=True)
+class InferredSide:
+    """Of square images, from the features that a linear layer takes.
+
+    Attributes:
+        side: the likeliest, in pixels.
+        smallest, largest: of those that fit.
+        features: of the linear layer.
+    """
+
+    side: int
+    smallest: int
+    largest: int
+    features: int
 
 
 class Trials:
@@ -130,7 +146,7 @@ class Trials:
         forward: runs the module on images of a height and a width.
     """
 
-    def __init__(self, forward: Forward, module: Any) -> None:
+    def __init__(self, forward: Callable[[int, int], Sequence[Any] | None], module: Any) -> None:
         self._forward, self._module = forward, module
         self._done: dict[Sides, tuple[Watch, str | None]] = {}
 
@@ -148,21 +164,21 @@ class Trials:
             watch, problem = Watch(), None
             try:
                 with watch:
-                    outputs = self._forward(*sides, None) or []
+                    outputs = self._forward(*sides) or []
                 problem = miscounted(outputs)
             except Exception as error:  # whatever the user's modules raise
                 problem = reason(error)
             self._done[sides] = watch, problem
         return self._done[sides]
 
-    def inferred(self, start: int) -> tuple[int, tuple[int, int], int] | None:
+    def inferred(self, start: int) -> InferredSide | None:
         """A side of square images with which the first linear layer gets as many values as it takes.
 
         Args:
             start: a side with which the module fails.
 
         Returns:
-            the likeliest side, the smallest and the largest one, and the features; None where there is none.
+            None where there is no such side.
         """
         watch = self._run((start, start))[0]
         linear = [inner.in_features for inner in self._module.modules() if isinstance(inner, nn.Linear)]
@@ -174,7 +190,7 @@ class Trials:
                 continue
             side = likeliest(low, high)
             if self.problem((side, side)) is None:
-                return side, (low, high), features
+                return InferredSide(side, low, high, features)
         return None
 
     def _flat(self, side: int, reference: Watch) -> int:
@@ -217,15 +233,16 @@ def find_sides(trials: Trials, known: Sides | None, source: str) -> tuple[Sides,
     """
     if known and trials.problem(known) is None:
         return known, None
-    said = f"it does not run on its makers' {known[0]}x{known[1]}; " if known else ""
+    refused = f"it does not run on its makers' {known[0]}x{known[1]}; " if known else ""
     usual = SIDES[0]
     if trials.problem((usual, usual)) is None:
-        return (usual, usual), said or None
-    if found := trials.inferred(usual):
-        side, (low, high), features = found
+        return (usual, usual), refused or None
+    if inferred := trials.inferred(usual):
+        side, low, high = inferred.side, inferred.smallest, inferred.largest
         others = f"; {low} to {high} fit as well" if high > low else ""
-        return (side, side), f"{said}{side}x{side} is inferred from the {features} features of a linear layer{others}"
+        why = f"{side}x{side} is inferred from the {inferred.features} features of a linear layer{others}"
+        return (side, side), f"{refused}{why}"
     for side in SIDES[1:]:
         if trials.problem((side, side)) is None:
-            return (side, side), f"{said}{side}x{side} is the first of the usual sizes on which it runs"
+            return (side, side), f"{refused}{side}x{side} is the first of the usual sizes on which it runs"
     raise ModelError(f"{source} runs on none of the usual input sizes ({trials.closest()}); {HINT}")

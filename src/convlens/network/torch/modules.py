@@ -11,7 +11,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.optim.swa_utils import AveragedModel
 
 from convlens.errors import ModelError, listing
-from convlens.network.inspect.layers import CONVOLUTION, OTHER, POOLING
+from convlens.network.layers import LayerDescription, role_of
 from convlens.network.torch.tokens import FIRST, LAST
 
 WRAPPERS = (nn.DataParallel, DistributedDataParallel, AveragedModel)
@@ -24,7 +24,8 @@ def argument_names(module: nn.Module) -> list[str]:
         arguments = inspect.signature(module.forward).parameters.values()
     except (TypeError, ValueError):  # of compiled code
         return []
-    return [one.name for one in arguments if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [argument.name for argument in arguments if argument.kind in positional]
 
 
 def unwrapped(model: Any) -> Any:
@@ -40,12 +41,12 @@ def unwrapped(model: Any) -> Any:
 
 def modules_by_path(module: Any) -> dict[str, Any]:
     """All modules inside of one by their path; one that was compiled by itself has the path that it had before."""
-    found = {}
+    modules = {}
     for path, inner in module.named_modules():
         parts = [part for part in path.split(".") if part != COMPILED]
         if path and parts:
-            found[".".join(parts)] = inner
-    return found
+            modules[".".join(parts)] = inner
+    return modules
 
 
 def check_can_be_looked_into(module: Any, source: str) -> None:
@@ -125,28 +126,24 @@ def alike(first: list[Any], second: list[Any]) -> bool:
     """Whether outputs are the same but for rounding."""
     if [tensor.shape for tensor in first] != [tensor.shape for tensor in second]:
         return False
-    for one, other in zip(first, second, strict=True):
-        share = 5e-2 if one.dtype in (torch.float16, torch.bfloat16) else 1e-3
-        one, other = one.double(), other.double()
-        most = float(one[one.isfinite()].abs().max()) if one.isfinite().any() else 0.0
-        if not torch.allclose(one, other, rtol=0, atol=share * most, equal_nan=True):
+    for output, other in zip(first, second, strict=True):
+        share = 5e-2 if output.dtype in (torch.float16, torch.bfloat16) else 1e-3
+        output, other = output.double(), other.double()
+        most = float(output[output.isfinite()].abs().max()) if output.isfinite().any() else 0.0
+        if not torch.allclose(output, other, rtol=0, atol=share * most, equal_nan=True):
             return False
     return True
 
 
-def layout_of(module: nn.Module) -> str | None:
+def class_layout(module: nn.Module) -> str | None:
     """The layout in which a layer's class works, where it is sure."""
     if isinstance(module, nn.modules.conv._ConvNd | nn.modules.batchnorm._BatchNorm | nn.GroupNorm):
         return FIRST
     return LAST if type(module) in (nn.Linear, nn.LayerNorm) else None
 
 
-def described(module: nn.Module) -> tuple[str, str, int, bool]:
-    """Kind, role, number of parameters of a layer, and whether other layers lie inside it."""
-    kind, inside = type(module).__name__, next(module.children(), None) is not None
-    role = OTHER
-    if not inside and "pool" in kind.lower():
-        role = POOLING
-    elif not inside and any(weight.ndim == 4 for weight in module.parameters()):
-        role = CONVOLUTION
-    return kind, role, sum(weight.numel() for weight in module.parameters()), inside
+def described(module: nn.Module) -> LayerDescription:
+    """What PyTorch says of a layer without running it."""
+    kind, container = type(module).__name__, next(module.children(), None) is not None
+    role = role_of(kind, container, [weight.ndim for weight in module.parameters()])
+    return LayerDescription(kind, role, sum(weight.numel() for weight in module.parameters()), container)

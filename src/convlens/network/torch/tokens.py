@@ -31,9 +31,9 @@ class Tokens:
 
         A patch that sticks out of the image may have been left out or filled up, hence both roundings.
         """
-        tall, wide = (side / stride for side, stride in zip(sides, self.strides, strict=True))
-        for height in dict.fromkeys((round(tall), floor(tall), ceil(tall))):
-            for width in dict.fromkeys((round(wide), floor(wide), ceil(wide))):
+        rows, columns = (side / stride for side, stride in zip(sides, self.strides, strict=True))
+        for height in dict.fromkeys((round(rows), floor(rows), ceil(rows))):
+            for width in dict.fromkeys((round(columns), floor(columns), ceil(columns))):
                 if height * width > 1 and height * width == tokens - self.prefix:
                     return height, width
         return None
@@ -78,24 +78,24 @@ def _skew(grid: Iterable[int], sides: Sides) -> float:
 
 def _tokens(shape: Shape, sides: Sides, grids: Iterable[Sides]) -> Tokens | None:
     """The grid whose positions, with the fewest tokens before them, are as many as the tokens."""
-    found: list[tuple[int, Sides]] = []
+    fitting: list[tuple[int, Sides]] = []  # tokens before the grid, and the grid
     for height, width in grids:
         prefix = shape[1] - height * width
         if 0 <= prefix <= min(PREFIX, height * width // PATCHES):
-            found.append((prefix, (height, width)))
-        found.extend((0, grid) for grid in _halved(height, width) if grid[0] * grid[1] == shape[1])
-    found.extend((0, grid) for grid in _cut(shape, sides))
-    if not found:
+            fitting.append((prefix, (height, width)))
+        fitting.extend((0, grid) for grid in _halved(height, width) if grid[0] * grid[1] == shape[1])
+    fitting.extend((0, grid) for grid in _cut(shape, sides))
+    if not fitting:
         return None
-    prefix, (height, width) = min(found, key=lambda one: one[0])
+    prefix, (height, width) = min(fitting, key=lambda pair: pair[0])
     return Tokens(prefix, (sides[0] / height, sides[1] / width))
 
 
 def _halved(height: int, width: int) -> Iterator[Sides]:
     for times in range(1, HALVINGS + 1):
-        tall, wide = ceil(height / 2**times), ceil(width / 2**times)
-        if tall * wide > 1:
-            yield tall, wide
+        grid = ceil(height / 2**times), ceil(width / 2**times)
+        if grid[0] * grid[1] > 1:
+            yield grid
 
 
 def _cut(shape: Shape, sides: Sides) -> Iterator[Sides]:

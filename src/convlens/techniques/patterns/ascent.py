@@ -8,7 +8,7 @@ import numpy as np
 
 from convlens import backend
 from convlens.backend.arrays import numpy_arrays
-from convlens.network.inspect.layers import LayerInfo
+from convlens.network.layers import LayerInfo
 from convlens.network.network import Network
 from convlens.techniques.patterns.image import STARTS, Pixels, start_images
 from convlens.techniques.patterns.objectives import objective, value
@@ -69,7 +69,7 @@ class Ascent:
 
     def __init__(self, network: Network, layer: LayerInfo, pixels: Pixels, settings: Settings) -> None:
         self._network, self._layer, self._pixels, self._settings = network, layer, pixels, settings
-        self._narrow = network.can_narrow(layer.path)
+        self._narrow = network.can_compute_only(layer.path)
         which = layer.path, self._narrow
         self._step = network.compiled(("ascent", *which, settings.precision), ascent_step(network, *which))
         self._value = network.compiled(("value", *which), value(network, *which))

@@ -9,8 +9,7 @@ import numpy as np
 from convlens import backend
 from convlens.errors import ModelError, OptionError, near, reason
 from convlens.network.budget import BUDGET, image_bytes
-from convlens.network.inspect.guess import known_preprocessing
-from convlens.network.inspect.layers import LayerInfo
+from convlens.network.layers import LayerInfo
 from convlens.network.network import Network
 from convlens.network.provenance import provenance
 from convlens.results.patterns import FilterPatterns
@@ -55,7 +54,7 @@ def filter_patterns(network: Network, request: PatternRequest, compute: Compute 
     sides, said = pattern_sides(network, info, request.size)
     settings = Settings(sides, request.steps, request.step_size, request.seed, precision_of(network, request.precision))
     at_once = compute.batch_size or filters_at_once(network, info, sides)
-    scaling, notes = known_preprocessing(network)
+    scaling, notes = network.known_preprocessing()
     pixels = Pixels(*scaling.affine(network.image_shape[2] or 3))
     with network.differentiating(settings.precision), _explained(info):
         found = _climb(network, info, chosen, pixels, settings, request.method, at_once, compute)

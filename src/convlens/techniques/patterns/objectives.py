@@ -23,7 +23,7 @@ def objective(network: Network, layer: str, narrow: bool = False) -> Callable:
     def values(images: Any, directions: Any, *others: Any) -> tuple[Any, Any]:
         few = nullcontext()
         if narrow:
-            few = network.narrowed(layer, directions)
+            few = network.only_channels(layer, directions)
             directions = ops.eye(directions.shape[0])
         with few:
             (output,) = record(*others[:place], images, *others[place:])

@@ -6,7 +6,7 @@ import numpy as np
 
 from convlens import backend
 from convlens.errors import ConvlensError, OptionError, reason
-from convlens.network.inspect.layers import LayerInfo
+from convlens.network.layers import LayerInfo
 from convlens.network.network import Network
 from convlens.techniques.activations import recorded
 

@@ -1,4 +1,4 @@
-"""The layers of a network that can be looked at, and how the user names them."""
+"""The inputs and layers of a network in words of no framework, and how the user names layers."""
 
 import fnmatch
 from collections import Counter
@@ -11,7 +11,8 @@ import numpy as np
 from convlens.errors import LayerError, ModelError
 
 CHANNELS = (1, 3, 4)  # of images
-POOLING, CONVOLUTION, OTHER = "pooling", "convolution", "other"
+POOLING, CONVOLUTION, OTHER = "pooling", "convolution", "other"  # roles of layers
+SOFTMAX, SIGMOID = "softmax", "sigmoid"  # what a head may end in
 
 
 class StopForward(BaseException):
@@ -28,6 +29,31 @@ class InputSpec:
     @property
     def is_image(self) -> bool:
         return len(self.shape) == 3
+
+    def __str__(self) -> str:
+        return f"{self.name} ({' x '.join('any' if side is None else str(side) for side in self.shape) or 'a number'})"
+
+
+def zeros_for(
+    specs: Sequence[InputSpec],
+    batch: int,
+    any_size: tuple[int, int],
+    height: int | None = None,
+    width: int | None = None,
+) -> list[np.ndarray]:
+    """Zeros for every input, float32 (batch, ...), channels last.
+
+    Args:
+        any_size: height and width in pixels of image inputs of any size.
+        height, width: in pixels, of all image inputs, whatever their own.
+    """
+    arrays = []
+    for spec in specs:
+        shape = list(spec.shape)
+        if spec.is_image:
+            shape = [height or shape[0] or any_size[0], width or shape[1] or any_size[1], shape[2] or 3]
+        arrays.append(np.zeros([batch, *(side or 1 for side in shape)], "float32"))
+    return arrays
 
 
 def given_specs(shape: Any) -> tuple[InputSpec, ...]:
@@ -63,6 +89,36 @@ def named_specs(shape: Any, names: Sequence[str] = ()) -> tuple[InputSpec, ...]:
     if len(specs) > len(names) or len(specs) == 1 != len(names):
         return specs
     return tuple(InputSpec(name, spec.shape) for name, spec in zip(names, specs, strict=False))
+
+
+@dataclass(frozen=True)
+class LayerDescription:
+    """What a framework says of a layer without running it.
+
+    Attributes:
+        kind: the class of the layer.
+        role: "convolution", "pooling" or "other".
+        parameters: number of weights in it.
+        container: whether other layers lie inside it.
+    """
+
+    kind: str
+    role: str
+    parameters: int
+    container: bool
+
+
+def role_of(kind: str, container: bool, ranks: Iterable[int]) -> str:
+    """The role of a layer: a container has none of its own.
+
+    Args:
+        ranks: how many axes each of its weights has.
+    """
+    if container:
+        return OTHER
+    if "pool" in kind.lower():
+        return POOLING
+    return CONVOLUTION if 4 in ranks else OTHER
 
 
 @dataclass(frozen=True)
