@@ -90,7 +90,7 @@ def heatmap(
         target: class index or name, or a list of them; the likeliest class of each image by default. Of an output
             of values: its index, raised, or with a direction: "up", "down", "1 down"; the first one up by default.
         layer: where to look; by default the last spatial tensor that every path to the output crosses.
-        method: "grad-cam".
+        method: "grad-cam", or another that `convlens methods` lists, such as "hirescam", "layercam", "score-cam".
         score: "logit", before the softmax or sigmoid, or "probability", after it.
         top: as many of each image's likeliest classes.
         output: which of the network's outputs, by number or name.

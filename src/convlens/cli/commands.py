@@ -7,6 +7,7 @@ from convlens.cli.demo import demo
 from convlens.cli.filters import filters
 from convlens.cli.heatmap import heatmap
 from convlens.cli.layers import layers
+from convlens.cli.methods import methods
 from convlens.cli.report import report
 
 
@@ -21,5 +22,5 @@ def convlens() -> None:
     """
 
 
-for command in (layers, activations, filters, heatmap, report, demo):
+for command in (layers, activations, filters, heatmap, methods, report, demo):
     convlens.add_command(command)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convlens.cli.options import PRECISION, common, images_argument, known, model_argument, range_option, writing
+from convlens.techniques.heatmaps.table import METHODS
 
 if TYPE_CHECKING:
     from convlens.results.heatmaps import Heatmap
@@ -28,7 +29,9 @@ REQUEST, RESULT = "techniques.request:HeatmapRequest", "results.heatmaps"
 @click.option("--top", type=click.IntRange(min=1), help="The likeliest so many classes.")
 @known("--output", home=f"{REQUEST}.output", type=str, metavar="OUTPUT", help="Which output: its number or name.")
 @click.option("--layer", "-l", metavar="NAME", help="Where to look.  [default: the last spatial one on every path]")
-@known("--method", home=f"{REQUEST}.method", type=str)
+@known(
+    "--method", home=f"{REQUEST}.method", type=str, help=f"{', '.join(METHODS)}: see convlens methods."
+)
 @known("--precision", home=f"{REQUEST}.precision", type=str, help=PRECISION)
 @known("--score", home=f"{REQUEST}.score", type=str, help="logit or probability.")
 @known("--strength", home=f"{RESULT}:STRENGTH", type=click.FloatRange(0, 1), help="Of the heatmap over the photo.")

@@ -11,6 +11,7 @@ PLAIN_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9.
 STATUS = {
     "no positive evidence": "Nothing at this layer speaks for this class: everything found there counts against it."
     " There is no map to show; the photo is left as it is.",
+    "no positive values": "The map has no value above 0, so there is nothing to show; the photo is left as it is.",
     "zero gradient": "The score of this class does not change with this layer at all (its gradient is exactly 0),"
     " so there is no map to show.",
     "saturated": "The network puts out a probability that is 0 or 1 as far as its numbers reach, so that its logit and"

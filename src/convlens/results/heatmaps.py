@@ -37,11 +37,11 @@ class Heatmap:
         target: the class, or the unit of an output without classes; a tuple, one an image, where each image has its
             likeliest.
         names: the class's name, one an image, None if unknown.
-        status: one an image: "ok", "no positive evidence", "zero gradient", "constant", "saturated" or "non-finite at
-            LAYER".
+        status: one an image: "ok", "no positive evidence", "no positive values", "zero gradient", "constant",
+            "saturated" or "non-finite at PLACE".
         predictions: the likeliest classes, or the values, a tuple an image.
-        score: "logit" or "probability".
-        method: such as "grad-cam".
+        score: what is explained, "logit" or "probability"; None of a method that ignores the class.
+        method: one of those that `convlens methods` lists, such as "grad-cam".
         photos: the images as they are shown.
         contrast: an image's likeliest other class, and how much likelier than it the target is.
         provenance: model and how it was loaded, preprocessing, versions, images, what was asked.
@@ -56,13 +56,18 @@ class Heatmap:
     names: tuple[str | None, ...]
     status: tuple[str, ...]
     predictions: tuple[tuple[Prediction, ...], ...]
-    score: str
+    score: str | None
     method: str
     photos: tuple[Photo, ...]
     contrast: tuple[dict[str, Any] | None, ...]
     provenance: dict[str, Any]
     direction: str | None = None
     rival_predictions: tuple[tuple[Prediction, ...], ...] | None = None
+
+    @property
+    def class_free(self) -> bool:
+        """Whether the method ignores the class: the map is the same for every target."""
+        return bool(self.provenance.get("class_free"))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -75,9 +80,8 @@ class Heatmap:
         named += f" and {len(targets) - NAMED} more" if len(targets) > NAMED else ""
         count, height, width = self.values.shape
         statuses = ", ".join(f"{number} {status}" for status, number in Counter(self.status).items())
-        return (
-            f"Heatmap({self.method} of {self._what} {named} at {self.layer}, {count} of {height}x{width}: {statuses})"
-        )
+        what = "" if self.class_free else f" of {self._what} {named}"
+        return f"Heatmap({self.method}{what} at {self.layer}, {count} of {height}x{width}: {statuses})"
 
     @property
     def _what(self) -> str:
@@ -112,13 +116,15 @@ class Heatmap:
         words = f"{name} ({number})" if name else number
         words += f" {self.direction}" if self.direction else ""
         numbers = [each.words for each in self.predictions[index] if each.index == self.targets[index]]
-        return f"{words}, {numbers[0]}" if numbers else words
+        words = f"{words}, {numbers[0]}" if numbers else words
+        return f"{words} ({self.method} ignores the class)" if self.class_free else words
 
     def panel(self, index: int = 0, strength: float = STRENGTH, colormap: str = COLORMAP) -> Image.Image:
         """Photo, heatmap and overlay side by side."""
         status = self.status[index]
         score = "value" if self.direction else self.score
-        caption = f"{self.photos[index].name}: {self.method} of the {score} at {self.layer}"
+        explained = "" if self.class_free else f" of the {score}"
+        caption = f"{self.photos[index].name}: {self.method}{explained} at {self.layer}"
         caption += "" if status == "ok" else f"; nothing to see: {status}"
         pixels, shown = self.photos[index].pixels, self.photos[index].shown
         caption += f"; photo {shown}" if shown else ""
@@ -225,6 +231,7 @@ class Heatmap:
             "layer": self.layer,
             "method": self.method,
             "score": self.score,
+            "class_free": self.class_free,
             "targets": list(self.targets),
             "direction": self.direction,
             "names": list(self.names),

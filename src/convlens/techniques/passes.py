@@ -1,6 +1,6 @@
-"""The passes through a network that a probe is made of: functions to be compiled, of what stays the same for all images.
+"""The passes through a network that a probe is made of: functions to be compiled for what all images share.
 
-Each takes the targets as arrays, int32 and float32 (batch, count): their indices, and 1, or -1 where a value is lowered.
+Each takes the targets as arrays (batch, count): their indices, int32, and float32 1, or -1 where a value is lowered.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -35,7 +35,7 @@ def edges(probe: ClassProbe) -> Any:
     """
     from keras import ops
 
-    grey = ops.mean(probe.inputs, axis=-1)
+    grey: Any = ops.mean(probe.inputs, axis=-1)
     height, width = grey.shape[1:]
     wider = ops.take(grey, np.clip(np.arange(-1, height + 1), 0, height - 1).astype("int32"), axis=1)
     wider = ops.take(wider, np.clip(np.arange(-1, width + 1), 0, width - 1).astype("int32"), axis=2)
@@ -46,5 +46,5 @@ def edges(probe: ClassProbe) -> Any:
     across = sum(share * (part(row, 2) - part(row, 0)) for row, share in enumerate((1, 2, 1)))
     down = sum(share * (part(2, column) - part(0, column)) for column, share in enumerate((1, 2, 1)))
     length = ops.sqrt(ops.square(across) + ops.square(down))
-    rows, columns = (area(*sides) for sides in zip(length.shape[1:], probe.features.shape[1:3], strict=True))
+    rows, columns = (area(*sides) for sides in zip((height, width), probe.features.shape[1:3], strict=True))
     return probe.same_for_all(resampled(length, rows, columns))

@@ -44,7 +44,8 @@ def grad_cam_elementwise(probe: ClassProbe) -> Any:
 def layercam(probe: ClassProbe) -> Any:
     """LayerCAM: sum_k ReLU(g_k) A_k. Jiang et al. 2021, IEEE Transactions on Image Processing.
 
-    The ReLU is on the gradients alone: activations below 0 count against the target.
+    The ReLU is on the gradients alone: activations below 0 count against the target. Where there are none, this is
+    element-wise Grad-CAM.
     """
     from keras import ops
 

@@ -21,12 +21,13 @@ def grad_cam_plus_plus(probe: ClassProbe) -> Any:
     """
     from keras import ops
 
-    total = ops.sum(probe.features, axis=(1, 2), keepdims=True)
+    total: Any = ops.sum(probe.features, axis=(1, 2), keepdims=True)
 
     def maps(gradients: Any) -> Any:
-        divisor = 2 + gradients * total
-        usable = ops.abs(divisor) >= LEAST * (2 + ops.abs(gradients * total))
-        share = ops.where(usable, 1 / ops.where(usable, divisor, 1.0), 0.0)
+        divisor: Any = 2 + gradients * total
+        size: Any = 2 + ops.abs(gradients * total)
+        usable = ops.abs(divisor) >= LEAST * size
+        share = ops.where(usable, ops.divide(1.0, ops.where(usable, divisor, 1.0)), 0.0)
         if numpy_arrays(ops.any((gradients > 0) & ops.isfinite(divisor) & ~usable))[0]:
             probe.notes.append("grad-cam++: positions where it would divide by nearly 0 are left out")
         return ops.sum(ops.sum(share * ops.relu(gradients), axis=(1, 2), keepdims=True) * probe.features, axis=-1)
@@ -45,7 +46,7 @@ def xgrad_cam(probe: ClassProbe) -> Any:
 
     features = probe.features
     total = ops.sum(features, axis=(1, 2), keepdims=True)
-    size = ops.sum(ops.abs(features), axis=(1, 2), keepdims=True)
+    size: Any = ops.sum(ops.abs(features), axis=(1, 2), keepdims=True)
     usable = ops.logical_and(ops.abs(total) >= LEAST * size, size > 0)
     live, used = numpy_arrays(size > 0, usable)
     if (live & ~used).any():
