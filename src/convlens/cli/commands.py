@@ -129,11 +129,9 @@ def activations(**options: Any) -> None:
     type=click.IntRange(1, 4096),
     help="Of the patterns, in pixels a side.  [default: 64, or the network's own]",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=40, show_default=True)
-@click.option(
-    "--step-size", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, help="In grey levels."
-)
-@click.option("--method", default="ascent", show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), help="[default: the method's own]")
+@click.option("--step-size", type=click.FloatRange(min=0, min_open=True), help="Of ascent, in grey levels.")
+@click.option("--method", default="ascent", show_default=True, help="ascent or fourier.")
 @click.option("--precision", default="auto", show_default=True, help=PRECISION)
 @writing
 @common
