@@ -90,16 +90,22 @@ def test_predictions_are_the_twins_probabilities(kind: Kind) -> None:
 @pytest.mark.parametrize("layer", ["one", "two"])
 def test_one_ascent_step_equals_the_seeds_formula(kind: Kind, layer: str) -> None:
     from convlens.techniques.patterns.ascent import ascent_step
+    from convlens.techniques.patterns.images.base import Colours
+    from convlens.techniques.patterns.images.pixel import Pixel
+    from convlens.techniques.patterns.objectives.channel import Channel
+    from convlens.techniques.patterns.objectives.reading import Measure, stacked
+    from convlens.techniques.patterns.optimizers.normalized import Normalized
 
     network, filters = opened(kind), [0, 2, 3]
+    objectives = [Channel(kind.paths[layer], index).located(network) for index in filters]
+    image = Pixel(twin.SIDES, Colours(np.eye(kind.channels), np.zeros(kind.channels)))
     start = np.random.default_rng(5).random((3, *twin.SIDES, kind.channels)).astype("float32")
     others = network.input_arrays(3)
     others.pop(network.image_input)
-    directions = np.eye(6 if layer == "two" else 4, dtype="float32")[filters]
-    steps = np.ones(kind.channels, "float32")
     with network.differentiating():
-        run = backend.current().compiled(ascent_step(network, kind.paths[layer]), network.variables)
-        after, values, _ = run(*network.tensors([start, directions, steps, *others]))
+        step = ascent_step(Measure(network, objectives[0]), image, (), Normalized())
+        run = backend.current().compiled(step, network.variables)
+        after, values, _ = run(*network.tensors([start, image.step_sizes(1.0), *stacked(objectives), *others]))
     w = twin.weights(kind.channels)
     before = twin.forward(start, w)[layer].mean((1, 2))
     tolerance = 1e-5 if kind.exact else 2e-2

@@ -201,9 +201,7 @@ def plain() -> Any:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_methods_take_the_passes_that_their_rows_say(
-    plain: Any, method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_methods_take_the_passes_that_their_rows_say(plain: Any, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, images = plain, heatmap_twins.images()
     shown(images, network, [1, 2], method, batch_size=2)
     sizes = forward_passes(network, monkeypatch)

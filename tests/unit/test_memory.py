@@ -10,7 +10,8 @@ import pytest
 
 import convlens
 from convlens.network.budget import BUDGET
-from convlens.techniques.patterns.filters import filters_at_once
+from convlens.techniques.patterns.making import patterns_at_once
+from convlens.techniques.patterns.objectives.channel import Channel
 
 STATM = Path("/proc/self/statm")
 pytestmark = pytest.mark.skipif(not STATM.exists(), reason="the resident size is read from /proc")
@@ -63,6 +64,6 @@ def test_batches_of_patterns_keep_to_the_budget() -> None:
             outputs += 4 * (size // 2**halved) ** 2 * part.output.shape[-1]
             if part.name == layer:
                 break
-        count = filters_at_once(net, net.layer(layer), (size, size))
+        count = patterns_at_once(net, Channel(layer, 0), (size, size))
         assert count == 1 or 2 * count * outputs <= BUDGET
         assert count > 1 or size == 512

@@ -10,7 +10,7 @@ import convlens
 from convlens.backend import keras_ready
 from convlens.errors import FilterError, OptionError
 from convlens.results.patterns import STATUS, FilterPatterns
-from convlens.techniques.patterns.image import STARTS, start_images
+from convlens.techniques.patterns.images.pixel import STARTS, start_image
 from convlens.techniques.patterns.selection import parse_filters
 from convlens.techniques.patterns.verdict import share_of_start
 from tests.contract import twin
@@ -26,6 +26,12 @@ def conv_network(kernel: np.ndarray, bias: np.ndarray, preprocess: Any = "none",
 
 def kernel(channels: int = 3, filters: int = 4) -> np.ndarray:
     return np.random.default_rng(4).normal(0, 0.2, (3, 3, channels, filters)).astype("float32")
+
+
+def start_images(filters: list[int], sides: tuple[int, int], channels: int, seed: int, attempts: list[int]) -> Any:
+    """The starts of the book's ascent, by its filter, seed and attempt."""
+    pairs = zip(filters, attempts, strict=True)
+    return np.stack([start_image(np.random.default_rng([seed, *pair]), sides, channels, pair[1]) for pair in pairs])
 
 
 def latents(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:

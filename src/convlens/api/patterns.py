@@ -17,8 +17,8 @@ def filter_patterns(
     filters: Iterable[int] | str | int | None = None,
     size: int | tuple[int, int] | None = None,
     *,
-    steps: int = PatternRequest.steps,
-    step_size: float = PatternRequest.step_size,
+    steps: int | None = None,
+    step_size: float | None = None,
     seed: int = PatternRequest.seed,
     method: str = PatternRequest.method,
     batch_size: int | None = None,
@@ -38,10 +38,11 @@ def filter_patterns(
         filters: indices, a range, or text such as "0:64,70"; all by default.
         size: of the images in pixels, a side or (height, width); by default 64 where the layer can be computed on
             it, else the network's own size, or the smallest larger size that goes, which a note says.
-        steps: how many steps of ascent.
-        step_size: in grey levels of 0-255.
+        steps: how many steps of ascent; by default 40 with "ascent", 128 with "fourier".
+        step_size: with "ascent" in grey levels of 0-255, 1 by default; with "fourier" Adam's, 0.05 by default.
         seed: of the noise.
-        method: "ascent".
+        method: "ascent", or "fourier": the spectrum is optimized, with Adam, in colours as photos have them, and seen
+            moved, turned and resized; 128 pixels a side by default (Olah et al. 2017, "Feature visualization").
         batch_size: filters at once.
         progress: called with the number of filters done and their total.
         cancelled: asked before each step; once it is true, `CancelledError` is raised.

@@ -24,8 +24,12 @@ REQUEST = "techniques.request:PatternRequest"
     type=click.IntRange(1, 4096),
     help="Of the patterns, in pixels a side.  [default: 64, or the network's own]",
 )
-@known("--steps", home=f"{REQUEST}.steps", type=click.IntRange(min=1))
-@known("--step-size", home=f"{REQUEST}.step_size", type=click.FloatRange(min=0, min_open=True), help="In grey levels.")
+@click.option("--steps", type=click.IntRange(min=1), help="[default: the method's own]")
+@click.option(
+    "--step-size",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Of ascent in grey levels.  [default: the method's own]",
+)
 @known("--method", home=f"{REQUEST}.method", type=str)
 @known("--precision", home=f"{REQUEST}.precision", type=str, help=PRECISION)
 @writing

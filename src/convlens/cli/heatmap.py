@@ -29,9 +29,7 @@ REQUEST, RESULT = "techniques.request:HeatmapRequest", "results.heatmaps"
 @click.option("--top", type=click.IntRange(min=1), help="The likeliest so many classes.")
 @known("--output", home=f"{REQUEST}.output", type=str, metavar="OUTPUT", help="Which output: its number or name.")
 @click.option("--layer", "-l", metavar="NAME", help="Where to look.  [default: the last spatial one on every path]")
-@known(
-    "--method", home=f"{REQUEST}.method", type=str, help=f"{', '.join(METHODS)}: see convlens methods."
-)
+@known("--method", home=f"{REQUEST}.method", type=str, help=f"{', '.join(METHODS)}: see convlens methods.")
 @known("--precision", home=f"{REQUEST}.precision", type=str, help=PRECISION)
 @known("--score", home=f"{REQUEST}.score", type=str, help="logit or probability.")
 @known("--strength", home=f"{RESULT}:STRENGTH", type=click.FloatRange(0, 1), help="Of the heatmap over the photo.")

@@ -6,6 +6,7 @@ import click
 
 from convlens.cli.options import printing
 from convlens.techniques.heatmaps.table import ROWS
+from convlens.techniques.patterns.recipes import ROWS as RECIPES
 
 
 @click.command()
@@ -15,7 +16,7 @@ def methods(as_json: bool) -> None:
     from convlens.cli.output import print_json, table
 
     heatmaps = [method.to_json() for method in ROWS]
-    patterns: list[dict[str, Any]] = [{"name": name} for name in _pattern_methods()]
+    patterns: list[dict[str, Any]] = [recipe.to_json() for recipe in RECIPES]
     if as_json:
         return print_json({"heatmaps": heatmaps, "attributions": [], "metrics": [], "patterns": patterns})
     rows = [
@@ -23,14 +24,9 @@ def methods(as_json: bool) -> None:
         for each in heatmaps
     ]
     table("heatmaps", ["method", "paper", "needs", "cost", "class"], rows)
-    table("patterns", ["method"], [[each["name"]] for each in patterns])
+    columns = ["method", "paper", "what it does", "steps"]
+    table("patterns", columns, [[each["name"], each["paper"], each["words"], str(each["steps"])] for each in patterns])
 
 
 def _class_words(class_free: bool) -> str:
     return "ignored" if class_free else "explained"
-
-
-def _pattern_methods() -> list[str]:
-    from convlens.techniques.patterns.ascent import METHODS
-
-    return list(METHODS)

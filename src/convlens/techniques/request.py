@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from convlens.errors import CancelledError, OptionError
+from convlens.techniques.patterns.recipes import recipe_of
 
 Progress = Callable[[int, int], None]
 Size = int | tuple[int, int]
@@ -114,25 +115,28 @@ class ActivationsRequest(Request):
 
 @dataclass(frozen=True)
 class PatternRequest(Request):
-    """What `convlens.filter_patterns` is asked for."""
+    """What `convlens.filter_patterns` is asked for; steps and their size are the method's own by default."""
 
     technique: ClassVar[str] = "filter patterns"
     layer: str
     filters: Iterable[int] | str | int | None = None
     size: Size | None = None
-    steps: int = 40
-    step_size: float = 1.0
+    steps: int | None = None
+    step_size: float | None = None
     seed: int = 0
     method: str = "ascent"
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise OptionError(f"{self.steps} steps: expected at least 1")
-        if not (np.isfinite(self.step_size) and self.step_size > 0):
-            raise OptionError(f"step size {self.step_size}: expected grey levels, more than 0")
-        self._set(filters=_indices(self.filters), size=_sides(self.size), step_size=float(self.step_size))
-        self._set(steps=int(self.steps), seed=int(self.seed))
+        recipe = recipe_of(self.method)
+        steps = recipe.steps if self.steps is None else int(self.steps)
+        step_size = recipe.step_size if self.step_size is None else float(self.step_size)
+        if steps < 1:
+            raise OptionError(f"{steps} steps: expected at least 1")
+        if not (np.isfinite(step_size) and step_size > 0):
+            raise OptionError(f"step size {step_size}: expected a number more than 0, such as {recipe.step_size}")
+        self._set(filters=_indices(self.filters), size=_sides(self.size), seed=int(self.seed))
+        self._set(steps=steps, step_size=step_size)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Gradient ascent in input space, for a batch of filters."""
+"""Gradient ascent for a batch of patterns: the one loop, which knows neither what is measured nor of what image."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,41 +8,22 @@ import numpy as np
 
 from convlens import backend
 from convlens.backend.arrays import numpy_arrays
-from convlens.network.layers import LayerInfo
 from convlens.network.network import Network
-from convlens.techniques.patterns.image import STARTS, Pixels, start_images
-from convlens.techniques.patterns.objectives import objective, value
+from convlens.techniques.patterns.images.base import Image
+from convlens.techniques.patterns.objectives.base import Objective
+from convlens.techniques.patterns.objectives.reading import Measure, stacked
+from convlens.techniques.patterns.optimizers.base import Optimizer
+from convlens.techniques.patterns.transforms.base import Transform
 from convlens.techniques.request import PLAIN, Compute
 
-EPSILON = 1e-5
-STILL = 1e-4 * EPSILON  # smaller gradients move an image by less than 1e-4 grey levels a step
-
-
-def ascent_step(network: Network, layer: str, narrow: bool = False) -> Callable:
-    """One step: (images, directions, steps, *others) -> (images, values before it, largest gradients).
-
-    The gradient of each image is divided by (its root mean square + 1e-5), and `steps` of it (a step size a
-    channel, or a value) are added. `narrow` is as in `objective`.
-    """
-    from keras import ops
-
-    climb = backend.current().gradients(objective(network, layer, narrow))
-
-    def step(images: Any, directions: Any, steps: Any, *others: Any) -> tuple[Any, Any, Any]:
-        _, values, grads = climb(images, directions, *others)
-        slope, squares = grads[0], ops.square(grads[0])
-        size = ops.sqrt(ops.mean(squares, axis=(1, 2, 3), keepdims=True)) + EPSILON
-        return images + steps * (slope / size), values, ops.sqrt(ops.max(squares, axis=(1, 2, 3)))
-
-    return step
+VIEW = 1  # tells the random numbers of views from those of starts
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one ascent: the image's sides in pixels, number of steps, their size in grey levels, seed of the noise, and
-    in which precision the network is computed; the image itself is float32 always."""
+    """Of one ascent: number of steps, how far one goes, seed of its random numbers, and in which precision the network
+    is computed; the image itself is float32 always."""
 
-    sides: tuple[int, int]
     steps: int
     step_size: float
     seed: int
@@ -50,94 +31,199 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Climbed:
-    """What filters came to: images in input units, those that they started from, and their first steps' largest
-    gradients."""
+class Job:
+    """One pattern to make: its objective, and the number that its random numbers are drawn by: the filter's."""
+
+    objective: Objective
+    number: int
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """What a batch came to, a row each.
+
+    Attributes:
+        images, starts: at the end and at the start, in the network's own units, (rows, height, width, channels).
+        zero_gradient: where the gradient at the last start was as good as zero, so that the image is its start still.
+    """
 
     images: np.ndarray
     starts: np.ndarray
-    steepest: np.ndarray
+    zero_gradient: np.ndarray
 
-    @property
-    def still(self) -> np.ndarray:
-        """Where the gradient is as good as zero: that image stays where it is, however many the steps."""
-        return self.steepest < STILL
+
+@dataclass
+class Row:
+    """One pattern on its way.
+
+    Attributes:
+        job: what is made.
+        attempt: the kind of its start.
+        start: the latent that it started from.
+        reached: the latent that it came to; its start until it is done.
+        begun: steps of the batch that were taken when it started.
+        done: it has taken all its steps, or has a zero gradient at its last start.
+        zero_gradient: whether the gradient at its start is as good as zero.
+    """
+
+    job: Job
+    attempt: int
+    start: np.ndarray
+    reached: np.ndarray
+    begun: int = 0
+    done: bool = False
+    zero_gradient: bool = False
+
+
+def ascent_step(
+    measure: Measure, image: Image, transforms: Sequence[Transform], optimizer: Optimizer
+) -> Callable[..., tuple[Any, ...]]:
+    """One step: (latents, sizes, *tensors) -> (latents, values before it, largest gradients, *state).
+
+    The tensors are those of the optimizer's state, of each transform, of the objective, a row each, and the network's
+    further inputs.
+    """
+    from keras import ops
+
+    state_count = len(optimizer.state(np.zeros((1, 1))))
+    view_counts = [len(transform.draw(np.random.default_rng(), image.sides)) for transform in transforms]
+    counts = [state_count, *view_counts, len(measure.objective.arrays())]
+
+    def step(latents: Any, sizes: Any, *tensors: Any) -> tuple[Any, ...]:
+        state, *parameters, arrays, others = _split(tensors, counts)
+
+        def measured(latents: Any) -> tuple[Any, Any]:
+            views = image.inputs(latents)
+            for transform, drawn in zip(transforms, parameters, strict=True):
+                views = transform.view(views, drawn)
+            values = measure.values(views, arrays, others)
+            return ops.reshape(ops.sum(values), (1,)), values
+
+        _, values, each = backend.current().gradients(measured)(latents)
+        gradients = each[0]  # of the one number that was differentiated
+        moved, state = optimizer.step(latents, gradients, sizes, state)
+        return moved, values, ops.max(ops.abs(gradients), axis=tuple(range(1, len(latents.shape)))), *state
+
+    return step
+
+
+def _split(tensors: Sequence[Any], counts: Sequence[int]) -> list[Sequence[Any]]:
+    """So many of them each, and the rest."""
+    ends = np.cumsum(counts).tolist()
+    return [tensors[start:end] for start, end in zip([0, *ends], [*ends, None], strict=True)]
 
 
 class Ascent:
-    """Plain gradient ascent with the normalized gradient, for one layer: prepared once, then run for each batch."""
+    """The loop: prepared once for objectives of one key, then run for each batch."""
 
-    def __init__(self, network: Network, layer: LayerInfo, pixels: Pixels, settings: Settings) -> None:
-        self._network, self._layer, self._pixels, self._settings = network, layer, pixels, settings
-        self._narrow = network.can_compute_only(layer.path)
-        which = layer.path, self._narrow
-        self._step = network.compiled(("ascent", *which, settings.precision), ascent_step(network, *which))
-        self._value = network.compiled(("value", *which), value(network, *which))
-        # as large as an image: TensorFlow is slow at repeating a few values over the last axis
-        sizes = np.broadcast_to(pixels.grey_level * settings.step_size, (*settings.sides, len(pixels.offset)))
-        (self._sizes,) = network.tensors([sizes.astype("float32")])
+    def __init__(
+        self,
+        network: Network,
+        measure: Measure,
+        image: Image,
+        transforms: Sequence[Transform],
+        optimizer: Optimizer,
+        settings: Settings,
+    ) -> None:
+        self._network, self._image, self._transforms = network, image, transforms
+        self._optimizer, self._settings = optimizer, settings
+        parts = (measure.key, image.key, *(transform.key for transform in transforms), optimizer.key)
+        self._step = network.compiled(
+            ("ascent", parts, settings.precision), ascent_step(measure, image, transforms, optimizer)
+        )
+        self._inputs = network.compiled(("image", image.key), image.inputs)
+        count = len(measure.objective.arrays())
+        self._value = network.compiled(
+            ("value", measure.key), lambda images, *rest: measure.values(images, rest[:count], rest[count:])
+        )
+        (self._sizes,) = network.tensors([image.step_sizes(settings.step_size)])
 
-    def climb(
-        self, filters: Sequence[int], check: Callable[[], None], attempt: int = 0, compute: Compute = PLAIN
-    ) -> Climbed:
-        """Takes `settings.steps` steps with each filter.
+    def optimize(
+        self, jobs: Sequence[Job], check: Callable[[], None], attempt: int = 0, compute: Compute = PLAIN
+    ) -> Optimized:
+        """Takes `settings.steps` steps with each pattern.
 
-        A filter without a gradient where it starts goes on to its next start while the others climb, and makes up for
-        it at the end.
+        One without a gradient where it starts goes on from its next start while the others take their steps, and makes
+        up for it at the end.
 
         Args:
             check: called before each step; may raise.
-            attempt: the place in STARTS of the first start.
+            attempt: the kind of the first start.
             compute: asked before each step, too.
         """
-        directions, others = self._aimed(filters)
-        attempts = np.full(len(filters), attempt)
-        starts = self._begin(filters, attempts)
-        reached, steepest = starts.copy(), np.zeros(len(filters), "float32")
-        (images,) = self._network.tensors([reached])
-        late, live, taken = np.zeros(len(filters), int), np.ones(len(filters), bool), 0
-        while (taken < (self._settings.steps + late)[live]).any():
+        rows = [self._begun(job, attempt) for job in jobs]
+        aimed = self._aimed(jobs)
+        latents, *state = self._network.tensors(self._initial([row.start for row in rows]))
+        taken, steps = 0, self._settings.steps
+        while not all(row.done for row in rows):
             check()
             compute.check()
-            images, _, steep = self._step(images, directions, self._sizes, *others)
+            views = self._network.tensors(self._drawn(rows, taken))
+            latents, _, largest, *state = self._step(latents, self._sizes, *state, *views, *aimed)
             taken += 1
-            if (fresh := live & (late == taken - 1)).any():
-                (slopes,) = numpy_arrays(steep)
-                steepest[fresh] = slopes[fresh]
-                still = fresh & (slopes < STILL)
-                live &= ~still | (attempts < len(STARTS) - 1)
-                if (again := still & live).any():
-                    attempts, late = attempts + again, np.where(again, taken, late)
-                    starts[again] = reached[again] = self._begin(filters, attempts)[again]
-                    (moved,) = numpy_arrays(images)
-                    moved[again] = starts[again]
-                    (images,) = self._network.tensors([moved])
-            if (done := live & (late + self._settings.steps == taken)).any():
-                reached[done] = numpy_arrays(images)[0][done]
-        return Climbed(reached, starts, steepest)
+            if fresh := [place for place, row in enumerate(rows) if not row.done and row.begun == taken - 1]:
+                (gradients,) = numpy_arrays(largest)
+                stuck = [place for place in fresh if gradients[place] < self._optimizer.zero_gradient]
+                if again := self._retried(rows, stuck, taken):
+                    latents, *state = self._restarted(rows, again, [latents, *state])
+            if last := [place for place, row in enumerate(rows) if not row.done and row.begun + steps == taken]:
+                (reached,) = numpy_arrays(latents)
+                for place in last:
+                    rows[place].reached, rows[place].done = reached[place], True
+        return self._optimized(rows)
 
-    def measure(self, filters: Sequence[int], images: np.ndarray) -> np.ndarray:
-        """The filters' values on images in input units, in float32 whatever the ascent is computed in."""
-        directions, others = self._aimed(filters)
+    def measure(self, jobs: Sequence[Job], images: np.ndarray) -> np.ndarray:
+        """The objectives' values on images in the network's own units, in float32 always."""
         with self._network.computing("float32"):
-            return numpy_arrays(self._value(*self._network.tensors([images]), directions, *others))[0]
+            return numpy_arrays(self._value(*self._network.tensors([images]), *self._aimed(jobs)))[0]
 
-    def _aimed(self, filters: Sequence[int]) -> tuple[Any, list[Any]]:
-        """What the objective takes beside the images."""
-        chosen = np.array(filters, "int32")
-        every = self._layer.output_shape[-1] or 1
-        others = self._network.input_arrays(len(filters))
+    def _aimed(self, jobs: Sequence[Job]) -> list[Any]:
+        """What the measure takes beside the images."""
+        others = self._network.input_arrays(len(jobs))
         others.pop(self._network.image_input)
-        directions, *others = self._network.tensors(
-            [chosen if self._narrow else np.eye(every, dtype="float32")[chosen], *others]
+        return self._network.tensors([*stacked([job.objective for job in jobs]), *others])
+
+    def _begun(self, job: Job, attempt: int, begun: int = 0) -> Row:
+        generator = np.random.default_rng([self._settings.seed, job.number, attempt])
+        start = self._image.begin(generator, attempt)
+        return Row(job, attempt, start, start, begun)
+
+    def _initial(self, latents: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Latents and the optimizer's state before the first step, (rows, ...)."""
+        together = np.stack(latents)
+        return [together, *self._optimizer.state(together)]
+
+    def _drawn(self, rows: Sequence[Row], taken: int) -> list[np.ndarray]:
+        """The parameters of this step's views: the same for a row whatever runs beside it."""
+        drawn = []
+        for row in rows if self._transforms else ():
+            generator = np.random.default_rng([self._settings.seed, row.job.number, taken - row.begun, VIEW])
+            views = [transform.draw(generator, self._image.sides) for transform in self._transforms]
+            drawn.append([array for view in views for array in view])
+        return [np.stack(column) for column in zip(*drawn, strict=True)]
+
+    def _retried(self, rows: list[Row], stuck: Sequence[int], taken: int) -> list[int]:
+        """Gives rows with a zero gradient their next start, and says which had one left."""
+        again = []
+        for place in stuck:
+            row = rows[place]
+            if row.attempt + 1 < self._image.starts:
+                rows[place] = self._begun(row.job, row.attempt + 1, taken)
+                again.append(place)
+            else:
+                row.done = row.zero_gradient = True
+        return again
+
+    def _restarted(self, rows: Sequence[Row], again: Sequence[int], tensors: Sequence[Any]) -> list[Any]:
+        """Latents and state, with those of some rows as at their start."""
+        arrays = numpy_arrays(*tensors)
+        for array, fresh in zip(arrays, self._initial([rows[place].start for place in again]), strict=True):
+            array[again] = fresh
+        return self._network.tensors(arrays)
+
+    def _optimized(self, rows: Sequence[Row]) -> Optimized:
+        images, starts = (
+            numpy_arrays(self._inputs(*self._network.tensors([np.stack(latents)])))[0]
+            for latents in ([row.reached for row in rows], [row.start for row in rows])
         )
-        return directions, others
-
-    def _begin(self, filters: Sequence[int], attempts: np.ndarray) -> np.ndarray:
-        settings = self._settings
-        return self._pixels.enter(
-            start_images(filters, settings.sides, len(self._pixels.offset), settings.seed, attempts)
-        )
-
-
-METHODS: dict[str, type[Ascent]] = {"ascent": Ascent}
+        return Optimized(images, starts, np.array([row.zero_gradient for row in rows]))

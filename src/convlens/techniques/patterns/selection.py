@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from convlens.errors import FilterError
+from convlens.techniques.patterns.objectives.base import has_filters
 
 
 def parse_filters(filters: Iterable[int] | str | int | None, count: int, layer: str) -> tuple[int, ...]:
@@ -27,7 +28,7 @@ def parse_filters(filters: Iterable[int] | str | int | None, count: int, layer: 
         chosen = [int(index) for index in filters]
     _in_range(chosen, count, layer)
     if not chosen:
-        raise FilterError(f"no filters chosen in {filters!r}; layer {layer} has {count}, 0 to {count - 1}")
+        raise FilterError(f"no filters chosen in {filters!r}: {has_filters(layer, count)}")
     return tuple(dict.fromkeys(chosen))
 
 
@@ -41,7 +42,12 @@ def _part(part: str, whole: str, count: int, layer: str) -> list[int]:
         return [numbers[0]]
     if len(numbers) not in (2, 3) or numbers[2:] == [0]:
         raise _unreadable(whole)
-    _in_range([number for number in numbers[:2] if number is not None], count + 1, layer)
+    start, end = numbers[:2]
+    if not (start is None or 0 <= start < count) or not (end is None or 0 <= end <= count):
+        raise FilterError(
+            f"filters {part.strip()} are out of range: {has_filters(layer, count)}; a range goes up to {count}, which"
+            " is not part of it"
+        )
     return list(range(count)[slice(*numbers)])
 
 
@@ -52,5 +58,5 @@ def _unreadable(filters: str) -> FilterError:
 def _in_range(indices: Iterable[int], count: int, layer: str) -> None:
     for index in indices:
         if not 0 <= index < count:
-            message = f"filter {index} is out of range: layer {layer} has {count}, 0 to {count - 1}"
+            message = f"filter {index} is out of range: {has_filters(layer, count)}"
             raise FilterError(message, expected=f"0 to {count - 1}", received=index)

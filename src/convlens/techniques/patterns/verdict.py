@@ -15,8 +15,8 @@ from convlens.results.patterns import (
     UNREACHED,
     ZERO_GRADIENT,
 )
-from convlens.techniques.patterns.ascent import Climbed
-from convlens.techniques.patterns.image import Pixels
+from convlens.techniques.patterns.ascent import Optimized
+from convlens.techniques.patterns.images.base import Colours
 
 # At 40 steps, in deep layers, images with a pattern of their own keep up to 0.48 of their start, and those that show
 # the blocks of a coarse start 0.73 and more
@@ -33,31 +33,34 @@ class Outcomes:
         images: RGB 0-255, float32 (filters, height, width, channels).
         start, end: the filters' values before the first step and after the last, in float32.
         of_start: see `share_of_start`.
-        still: no gradient where the last start was.
+        zero_gradient: no gradient where the last start was.
     """
 
     images: np.ndarray
     start: np.ndarray = field(init=False)
     end: np.ndarray = field(init=False)
     of_start: np.ndarray = field(init=False)
-    still: np.ndarray = field(init=False)
+    zero_gradient: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         count = len(self.images)
         self.start, self.end, self.of_start = (np.zeros(count, "float32") for _ in range(3))
-        self.still = np.zeros(count, bool)
+        self.zero_gradient = np.zeros(count, bool)
 
-    def put(self, rows: list[int], part: Climbed, pixels: Pixels, measure: Callable[[np.ndarray], np.ndarray]) -> None:
+    def put(
+        self, rows: list[int], part: Optimized, colours: Colours, measure: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
         """Takes over the first of a batch.
 
         Args:
             rows: of these outcomes.
-            measure: gives the values of the batch's filters on images in input units.
+            colours: of the network's input.
+            measure: gives the values of the batch's objectives on images in the network's own units.
         """
         kept = slice(len(rows))
-        self.images[rows], self.still[rows] = pixels.leave(part.images[kept]), part.still[kept]
+        self.images[rows], self.zero_gradient[rows] = colours.to_rgb(part.images[kept]), part.zero_gradient[kept]
         self.start[rows], self.end[rows] = measure(part.starts)[kept], measure(part.images)[kept]
-        self.of_start[rows] = share_of_start(pixels.leave(part.starts[kept]), self.images[rows])
+        self.of_start[rows] = share_of_start(colours.to_rgb(part.starts[kept]), self.images[rows])
 
     @property
     def finite(self) -> np.ndarray:
@@ -77,8 +80,8 @@ class Outcomes:
         size = np.maximum(np.abs(self.start), np.abs(self.end))
         words = [
             (~self.finite, NON_FINITE),
-            (self.still & (self.start > 0), ZERO_GRADIENT),
-            (self.still | (self.lost & (self.start == 0)), UNREACHED),
+            (self.zero_gradient & (self.start > 0), ZERO_GRADIENT),
+            (self.zero_gradient | (self.lost & (self.start == 0)), UNREACHED),
             (rise < -CLEAR * size, FELL),
             (rise <= CLEAR * size, HARDLY_ROSE),
             (self.of_start > HALF, MOSTLY_START),

@@ -1,0 +1,150 @@
+"""Moved, turned and resized views: affine maps, put together and applied by one gather of four neighbours."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convlens.errors import OptionError
+from convlens.techniques.patterns.transforms.base import Transform
+
+
+class Motion(ABC):
+    """A distribution of affine maps of the plane."""
+
+    @abstractmethod
+    def draw(self, generator: np.random.Generator) -> np.ndarray:
+        """From where in the image a view has what it has at (row, column, 1), pixels from the middle: (3, 3)."""
+
+
+@dataclass(frozen=True)
+class Jitter(Motion):
+    """Moved by up to so many pixels each way, uniformly."""
+
+    pixels: float
+
+    def draw(self, generator: np.random.Generator) -> np.ndarray:
+        matrix = np.eye(3)
+        matrix[:2, 2] = generator.uniform(-self.pixels, self.pixels, 2)
+        return matrix
+
+
+@dataclass(frozen=True)
+class Scale(Motion):
+    """Magnified by a factor between two, uniformly."""
+
+    least: float
+    most: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least <= self.most:
+            raise OptionError(f"scale {self.least} to {self.most}: expected factors above 0, the smaller first")
+
+    def draw(self, generator: np.random.Generator) -> np.ndarray:
+        factor = 1 / generator.uniform(self.least, self.most)
+        return np.diag([factor, factor, 1.0])
+
+
+@dataclass(frozen=True)
+class Rotate(Motion):
+    """Turned by up to so many degrees either way, uniformly."""
+
+    degrees: float
+
+    def draw(self, generator: np.random.Generator) -> np.ndarray:
+        angle = np.radians(generator.uniform(-self.degrees, self.degrees))
+        cos, sin = np.cos(angle), np.sin(angle)
+        return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+
+
+@dataclass(frozen=True)
+class Warp(Transform):
+    """The image seen through motions, one after the other; bilinear, and mirrored about its outermost pixels.
+
+    Attributes:
+        motions: the last one is the nearest to the image.
+        pad: pixels that the view has more on each side than the image.
+    """
+
+    motions: tuple[Motion, ...]
+    pad: int = 0
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return "warp", self.pad  # the motions are numbers that it gets
+
+    def draw(self, generator: np.random.Generator, sides: tuple[int, int]) -> tuple[np.ndarray, ...]:
+        matrix = np.eye(3)
+        for motion in self.motions:
+            matrix = motion.draw(generator) @ matrix
+        return ((matrix - np.eye(3))[:2].astype("float32"),)
+
+    def view(self, images: Any, parameters: Sequence[Any]) -> Any:
+        return warped(images, parameters[0], self.pad)
+
+
+NONE: tuple[Transform, ...] = ()
+
+
+def warped(images: Any, displacement: Any, pad: int = 0) -> Any:
+    """Views of images, bilinear, and mirrored about the outermost pixels.
+
+    Args:
+        images: float32 (rows, height, width, channels).
+        displacement: float32 (rows, 2, 3): by it, multiplied with a place (row, column, 1) of the view in pixels from
+            the middle, that place in the image differs. As a difference, it is exact also far from the middle.
+        pad: pixels that a view has more on each side.
+
+    Returns:
+        (rows, height + 2 pad, width + 2 pad, channels).
+    """
+    from keras import ops
+
+    count, height, width, channels = images.shape
+    for axis in (1, 2):
+        if images.shape[axis] == 1:  # has no neighbour to be mixed with but itself
+            images = ops.repeat(images, 2, axis=axis)
+    lower, share = [], []
+    for (first, second), fraction in _neighbours(displacement, (height, width), images.shape[1:3], pad):
+        lower.append(ops.minimum(first, second))
+        share.append(ops.where(first < second, fraction, 1 - fraction))
+    # each place's four neighbours side by side, so that one gather fetches them
+    parts = [images[:, :-1, :-1], images[:, :-1, 1:], images[:, 1:, :-1], images[:, 1:, 1:]]
+    fours = ops.concatenate(parts, axis=-1)
+    rows, columns = fours.shape[1:3]
+    own: Any = ops.expand_dims(ops.arange(count, dtype="int32"), 1) * (rows * columns)
+    found = ops.take(ops.reshape(fours, (-1, 4 * channels)), lower[0] * columns + lower[1] + own, axis=0)
+    y, x = share
+    weights = ops.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x], axis=-1)
+    mixed = ops.sum(ops.reshape(found, (*weights.shape, channels)) * ops.expand_dims(weights, -1), axis=2)
+    return ops.reshape(mixed, (count, height + 2 * pad, width + 2 * pad, channels))
+
+
+def _neighbours(
+    displacement: Any, sides: tuple[int, int], stored: tuple[int, int], pad: int
+) -> Iterator[tuple[tuple[Any, Any], Any]]:
+    """For rows, then columns: those of an image before and after each place of a view, (rows, places), and how far
+    from the first it lies, 0 to 1."""
+    from keras import ops
+
+    places = np.meshgrid(*(np.arange(-pad, side + pad) for side in sides), indexing="ij")
+    down, right = (
+        ops.convert_to_tensor((at.reshape(1, -1) - (side - 1) / 2).astype("float32"))
+        for at, side in zip(places, sides, strict=True)
+    )
+    for axis, at in enumerate(places):
+        by = displacement[:, axis]
+        moved: Any = by[:, 0:1] * down + by[:, 1:2] * right + by[:, 2:3]
+        whole: Any = ops.floor(moved)
+        before: Any = ops.cast(whole, "int32") + ops.convert_to_tensor(at.reshape(1, -1).astype("int32"))
+        yield (_mirrored(before, stored[axis]), _mirrored(before + 1, stored[axis])), moved - whole
+
+
+def _mirrored(place: Any, side: int) -> Any:
+    """Where a place outside lies when the image is mirrored about its outermost pixels, which are not repeated."""
+    from keras import ops
+
+    around = place % (2 * (side - 1))
+    return ops.where(around >= side, 2 * (side - 1) - around, around)
