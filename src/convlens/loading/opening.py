@@ -35,10 +35,7 @@ def open_network(
     head: Any = None,
 ) -> Network:
     """See `convlens.load`."""
-    loading = recipe(
-        model=model, preprocess=preprocess, labels=labels, weights=weights, architecture=architecture, custom=custom,
-        trust=trust, partial=partial, input_shape=input_shape, head=head,
-    )  # fmt: skip
+    arguments = dict(locals())  # all of them, as nothing else has a name yet
     source = find_source(model)
     keras_ready("torch" if source.framework == "torch" else None)
     loaded = open_model(source, weights=weights, architecture=architecture, custom=custom, trust=trust)
@@ -47,7 +44,7 @@ def open_network(
         loaded = _told(loaded, given)
         preprocess = given.preprocessing
     network = _wrapped(loaded, input_shape)
-    network.loading = loading
+    network.loading = recipe(**{**arguments, "model": source.value})
     network.untrained = Untrained(map(network.path_of, loaded.untrained), partial)
     if loaded.untrained and partial:
         network.notes.append("what runs through untrained layers is computed with random weights, as partial=True asks")
