@@ -14,7 +14,7 @@ from convlens.network.samples import Samples, read_samples
 from convlens.output.manifest import MANIFEST
 from convlens.output.memory import Memory
 from convlens.techniques.activations import activations
-from convlens.techniques.heatmaps import heatmaps
+from convlens.techniques.heatmaps.explain import heatmaps
 from convlens.techniques.patterns.filters import filter_patterns
 from convlens.techniques.request import ActivationsRequest, HeatmapRequest, PatternRequest, ReportRequest
 
