@@ -1,5 +1,6 @@
 """A manifest suffices to make its results again, and says the same whoever wrote it."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -179,9 +180,9 @@ def test_what_json_cannot_say_is_named_and_is_not_loaded_as_something_else(silen
     def halved(images: np.ndarray) -> np.ndarray:
         return images / 2
 
-    network = convlens.load(str(silent), preprocess=halved, input_shape=(24, 20, 3), head={0: "classes"})
+    network = convlens.load(str(silent), preprocess=halved, input_shape=(24, 20, 3), head={0: "embedding"})
     with Memory("heatmap") as memory:
-        convlens.heatmap(network, photo).write(memory)
+        convlens.heatmap(network, photo, 0).write(memory)
     manifest = json.loads(memory.files[MANIFEST])
     (note,) = manifest["provenance"]["load_notes"]
     assert "preprocess was <function" in note
@@ -190,4 +191,30 @@ def test_what_json_cannot_say_is_named_and_is_not_loaded_as_something_else(silen
         convlens.load(**manifest["load"])
     loaded = convlens.load(**{**manifest["load"], "preprocess": halved})
     assert loaded.image_shape == (24, 20, 3)
-    np.testing.assert_array_equal(convlens.heatmap(loaded, photo).values, convlens.heatmap(network, photo).values)
+    assert loaded.head().kind == network.head().kind
+    np.testing.assert_array_equal(convlens.heatmap(loaded, photo, 0).values, convlens.heatmap(network, photo, 0).values)
+
+
+def test_samples_of_several_inputs_say_where_each_comes_from(photo: Path, tmp_path: Path) -> None:
+    from convlens.backend import keras_ready
+
+    keras = keras_ready()
+    picture, number = keras.Input((24, 20, 3), name="picture"), keras.Input((2,), name="number")
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 3, name="conv")(picture))
+    outputs = keras.layers.Dense(2)(keras.layers.Concatenate()([x, number]))
+    network = convlens.load(keras.Model([picture, number], outputs), preprocess="rescale")
+    np.save(tmp_path / "pair.npy", np.array([0.5, 1.5]))
+    origins = read_samples(network, [(str(photo), tmp_path / "pair.npy"), (str(photo), np.zeros(2))]).origins
+    pair = hashlib.sha256(np.array([0.5, 1.5], "float32").tobytes()).hexdigest()
+    with Image.open(photo) as opened:
+        pixels = hashlib.sha256(np.asarray(opened.convert("RGB")).tobytes()).hexdigest()
+    assert origins[0]["inputs"] == {
+        "picture": {"path": str(photo), "sha256": pixels},
+        "number": {"path": str(tmp_path / "pair.npy"), "sha256": pair},
+    }
+    assert (origins[0]["sha256"], origins[1]["inputs"]["number"]["path"]) == (pixels, None)
+    (tmp_path / "two").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "two" / name).write_bytes(photo.read_bytes())
+    with pytest.raises(convlens.ConvlensError, match="received 2 for picture, 1 for number"):
+        read_samples(network, [(str(tmp_path / "two"), np.zeros(2))])

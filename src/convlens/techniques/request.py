@@ -132,7 +132,7 @@ class PatternRequest(Request):
         if not (np.isfinite(self.step_size) and self.step_size > 0):
             raise OptionError(f"step size {self.step_size}: expected grey levels, more than 0")
         self._set(filters=_indices(self.filters), size=_sides(self.size), step_size=float(self.step_size))
-        self._set(steps=int(self.steps), seed=int(self.seed))
+        self._set(steps=int(self.steps), seed=_seed(self.seed))
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,13 @@ class ReportRequest(Request):
     def __post_init__(self) -> None:
         if self.top < 1:
             raise OptionError(f"top {self.top}: expected at least 1")
-        self._set(seed=int(self.seed), top=int(self.top), size=_sides(self.size))
+        self._set(seed=_seed(self.seed), top=int(self.top), size=_sides(self.size))
+
+
+def _seed(seed: int) -> int:
+    if seed < 0:
+        raise OptionError(f"seed {seed}: expected 0 or more")
+    return int(seed)
 
 
 def _indices(filters: Iterable[int] | str | int | None) -> tuple[int, ...] | str | None:

@@ -57,7 +57,8 @@ def find_head(network: "Network", output: int) -> Head:
     fitting = fitting_kinds(form)
     given = evidence.given
     if isinstance(given, Mapping):
-        given = given.get(output, given.get(name) if name else None)
+        keys = [key for key in (output, name, str(output)) if key in given]  # JSON has no numbers as keys
+        given = given[keys[0]] if keys else None
     if given is not None:
         found = _given(given, form, fitting, f"output {name or output} of {network.source}")
     else:
