@@ -401,7 +401,7 @@ def test_on_paper_every_layer_is_there_and_no_controls(visit: Callable, folder: 
     page = visit(folder / "index.html").page
     page.emulate_media(media="print")
     assert page.locator("article .sheet").count() > 1
-    page.wait_for_function("[...document.querySelectorAll('article .sheet')].every((image) => image.offsetHeight > 0)")
+    until(page, "[...document.querySelectorAll('article .sheet')].every((image) => image.offsetHeight > 0)")
     for hidden in (".bar", ".toolbar", ".tiles", "footer", ".slider"):
         assert not page.locator(hidden).first.is_visible()
     assert len(page.pdf(format="A4")) > 20_000

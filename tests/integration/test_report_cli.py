@@ -7,6 +7,9 @@ import pytest
 
 import convlens
 from convlens.cli import main
+from convlens.errors import CancelledError
+from convlens.jobs.survey import survey
+from convlens.techniques.request import Compute
 
 
 def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:
@@ -59,3 +62,12 @@ def test_an_interrupted_single_file_holds_what_was_finished(
     assert "This run was interrupted." in text
     assert "patterns of early, patterns of late" in text
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_a_cancelled_report_leaves_nothing_and_makes_no_further_stage(model: Path, photo: Path, tmp_path: Path) -> None:
+    begun: list[str] = []
+    compute = Compute(cancelled=lambda: "heatmaps at late" in begun)
+    with pytest.raises(CancelledError):
+        survey(convlens.load(str(model)), photo, tmp_path / "r", compute=compute, stage=begun.append)
+    assert begun == ["activations", "heatmaps at late"]
+    assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ from PIL import Image
 from convlens.errors import OutputError
 from convlens.output.folder import Folder
 from convlens.output.manifest import MANIFEST, plain
+from convlens.output.memory import Memory
 from convlens.output.names import safe_name
 
 
@@ -208,3 +209,49 @@ def test_many_pictures_keep_their_order_in_the_manifest(tmp_path: Path) -> None:
         assert [entry["side"] for entry in run.manifest.to_json()["files"]] == sides
         assert all(path.stat().st_size for path in run.temporary.glob("*.png"))  # all are there once it is asked for
     assert len(everything(tmp_path / "out")) == len(sides) + 1
+
+
+def test_memory_keeps_what_was_finished_or_nothing() -> None:
+    def write(memory: Memory, last: Image.Image | Exception) -> None:
+        with memory as run:
+            run.picture("first.png", red())
+            if isinstance(last, Exception):
+                raise last
+            run.picture("second.png", last)
+
+    memory = Memory("filters")
+    with pytest.raises(KeyboardInterrupt):
+        write(memory, Cut())
+    assert set(memory.files) == {"first.png", MANIFEST}
+    told = json.loads(memory.files[MANIFEST])
+    assert (told["status"], [entry["path"] for entry in told["files"]]) == ("interrupted", ["first.png"])
+    memory = Memory("filters")
+    with pytest.raises(ValueError, match="in the middle"):
+        write(memory, ValueError("in the middle"))
+    assert memory.files == {}
+
+
+def test_what_is_the_same_for_all_results_is_said_once() -> None:
+    """An entry's own provenance is what differs from the run's, null for what it does not have."""
+    with Memory("report") as run:
+        run.result("patterns", {"layer": "a"}, {"load": {"model": "m"}, "seed": 1, "steps": 9, "guess": None})
+        run.result("patterns", {"layer": "b"}, {"load": {"model": "m"}, "seed": 2, "guess": None, "size": (8, 8)})
+        run.notes(["one", "two", "one"])
+        run.notes(["two", "three"])
+    told = json.loads(run.files[MANIFEST])
+    assert told["load"] == {"model": "m"}
+    assert told["provenance"] == {"seed": 1, "steps": 9, "guess": None}
+    assert [entry["provenance"] for entry in told["patterns"]] == [{}, {"seed": 2, "steps": None, "size": [8, 8]}]
+    assert told["notes"] == ["one", "two", "three"]
+
+
+def test_arrays_are_the_same_bytes_whenever_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    files = []
+    for moment in (1e9, 1.7e9):
+        monkeypatch.setattr(time, "time", lambda moment=moment: moment)
+        with Memory("activations") as run:
+            run.arrays("values.npz", {"values": np.arange(5)})
+        files.append(run.files["values.npz"])
+    assert files[0] == files[1]

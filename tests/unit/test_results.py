@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from convlens.data.images import Photo
-from convlens.errors import FilterError, OutputError
+from convlens.errors import FilterError, LayerError, OutputError
 from convlens.output.manifest import MANIFEST, plain
-from convlens.results.activations import Activations
+from convlens.output.memory import Memory
+from convlens.results.activations import Activations, LazyArrays
 from convlens.results.heatmaps import Heatmap, Prediction
 from convlens.results.patterns import FilterPatterns
 from tests.unit.made import measured
@@ -43,6 +44,52 @@ def test_activations_are_a_mapping() -> None:
     assert found["pool"].shape == (2, 1, 1, 4)
     assert [values.shape[0] for values in found.values()] == [2, 2, 2, 2]
     assert "conv" not in found
+
+
+def test_a_layer_that_is_not_there_is_told_with_the_nearest_names() -> None:
+    found = made_activations()
+    for ask in (lambda: found["block1/con"], lambda: found.picture("block1/con"), lambda: found.plot("block1/con")):
+        with pytest.raises(LayerError) as caught:
+            ask()
+        assert str(caught.value) == "no activations of layer 'block1/con': did you mean block1/conv?"
+        assert isinstance(caught.value, KeyError)  # so that a mapping's own ways hold
+    assert found.get("nope") is None
+    assert "nope" not in found
+    assert dict(found).keys() == found.keys()
+
+
+def test_results_say_in_a_line_what_they_are() -> None:
+    assert repr(made_activations()) == "Activations(2 images, 4 layers: block1/conv, pool, dense, tokens)"
+    many = Activations({f"l{number}": np.zeros((1, 2)) for number in range(9)}, (photo("cat"),), {}, {})
+    assert repr(many) == "Activations(1 images, 9 layers: l0, l1, l2, l3, l4, l5 and 3 more)"
+    assert repr(made_patterns(3, 16)) == "FilterPatterns(block3/conv1: filters 10-12, 16x16, 2 ok)"
+    shown = repr(made_heatmap())
+    assert shown == "Heatmap(grad-cam of class 3, 5 at conv, 2 of 4x5: 1 ok, 1 no positive evidence)"
+
+
+def test_a_repr_fetches_nothing_from_the_device() -> None:
+    def fetch() -> np.ndarray:
+        raise AssertionError("fetched")
+
+    assert "late" in repr(Activations(LazyArrays({"late": fetch}), (photo("cat"),), {}, {}))
+
+
+def test_batches_written_to_the_same_sink_become_one_entry() -> None:
+    whole = made_activations()
+    with Memory("report") as apart, Memory("report") as together:
+        together.origin({"seed": 3})
+        apart.origin({"seed": 3})
+        for place in range(2):
+            arrays = {layer: values[place : place + 1] for layer, values in whole.items()}
+            statistics = {layer: each[place : place + 1] for layer, each in whole.statistics.items()}
+            provenance = {"seed": 3, "images": [{"name": whole.photos[place].name}]}
+            Activations(arrays, whole.photos[place : place + 1], statistics, provenance).write(apart, page=True)
+        provenance = {"seed": 3, "images": [{"name": "cat"}, {"name": "dog"}]}
+        Activations(whole.arrays, whole.photos, whole.statistics, provenance).write(together, page=True)
+    manifests = [json.loads(memory.files.pop(MANIFEST)) for memory in (apart, together)]
+    assert manifests[0]["activations"] == manifests[1]["activations"]
+    assert manifests[0]["activations"]["provenance"]["images"] == [{"name": "cat"}, {"name": "dog"}]
+    assert apart.files == together.files
 
 
 def test_activations_are_saved_as_they_are(tmp_path: Path) -> None:

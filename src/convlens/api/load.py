@@ -64,20 +64,11 @@ def load(
         >>> print(network.preprocessing)
         rescale (RGB 0 to 1), metadata file cats_and_dogs_small.json
     """
-    from convlens.loading.opening import open_network
+    from convlens.loading.opening import LoadOptions, open_network
 
-    return open_network(
-        model,
-        preprocess,
-        labels,
-        input_shape,
-        Path(weights) if isinstance(weights, PathLike) else weights,
-        architecture,
-        custom,
-        trust,
-        partial,
-        head,
-    )
+    file = Path(weights) if isinstance(weights, PathLike) else weights
+    options = LoadOptions(preprocess, labels, file, architecture, custom, trust, partial, input_shape, head)
+    return open_network(model, options)
 
 
 def loaded(network: object) -> "Network":

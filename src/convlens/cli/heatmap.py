@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convlens.cli.options import PRECISION, common, images_argument, known, model_argument, range_option, writing
+from convlens.cli.options import (
+    AS_IT_IS,
+    PRECISION,
+    common,
+    images_argument,
+    known,
+    model_argument,
+    range_option,
+    writing,
+)
 from convlens.techniques.heatmaps.table import METHODS
 
 if TYPE_CHECKING:
@@ -27,7 +36,7 @@ REQUEST, RESULT = "techniques.request:HeatmapRequest", "results.heatmaps"
     help='Index or name, "1 down" of a value; several times.  [default: the likeliest]',
 )
 @click.option("--top", type=click.IntRange(min=1), help="The likeliest so many classes.")
-@known("--output", home=f"{REQUEST}.output", type=str, metavar="OUTPUT", help="Which output: its number or name.")
+@known("--output", home=f"{REQUEST}.output", type=AS_IT_IS, metavar="OUTPUT", help="Which output: its number or name.")
 @click.option("--layer", "-l", metavar="NAME", help="Where to look.  [default: the last spatial one on every path]")
 @known("--method", home=f"{REQUEST}.method", type=str, help=f"{', '.join(METHODS)}: see convlens methods.")
 @known("--precision", home=f"{REQUEST}.precision", type=str, help=PRECISION)

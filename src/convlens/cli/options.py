@@ -11,6 +11,7 @@ from convlens.cli.timings import print_at_the_end
 
 PRECISION = "float32, bfloat16, or auto: bfloat16 where the device gains by it."
 PATH = click.Path(path_type=str)
+AS_IT_IS = click.UNPROCESSED  # text stays text, and a default that is a number stays one
 
 
 class Known(click.Option):

@@ -1,7 +1,7 @@
 """From what the user has to a network: loads the model, and finds its preprocessing and class names."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,60 +26,54 @@ from convlens.network.recipe import recipe
 IMAGENET = "ImageNet's, as the network has 1000 classes"
 
 
-def open_network(
-    model: Any,
-    preprocess: Any,
-    labels: Any,
-    input_shape: Any,
-    weights: Any,
-    architecture: Any,
-    custom: Sequence[str],
-    trust: bool,
-    partial: bool,
-    head: Any = None,
-) -> Network:
+@dataclass(frozen=True)
+class LoadOptions:
+    """What `convlens.load` takes beside the model, and where it is documented."""
+
+    preprocess: Any = None
+    labels: Any = None
+    weights: Any = None
+    architecture: Any = None
+    custom: Sequence[str] = ()
+    trust: bool = False
+    partial: bool = False
+    input_shape: Any = None
+    head: Any = None
+
+
+def open_network(model: Any, options: LoadOptions) -> Network:
     """See `convlens.load`."""
-    loading = recipe(
-        model=model, preprocess=preprocess, labels=labels, weights=weights, architecture=architecture, custom=custom,
-        trust=trust, partial=partial, input_shape=input_shape, head=head,
-    )  # fmt: skip
     source = find_source(model)
     keras_ready("torch" if source.framework == "torch" else None)
-    loaded = open_model(source, weights=weights, architecture=architecture, custom=custom, trust=trust)
-    given = read_transforms(preprocess) if preprocess is not None else None
-    if given:
-        loaded = _told(loaded, given)
-        preprocess = given.preprocessing
+    taken = {name: getattr(options, name) for name in ("weights", "architecture", "custom", "trust")}
+    loaded = open_model(source, **taken)
+    transforms = read_transforms(options.preprocess) if options.preprocess is not None else None
+    if transforms:
+        loaded = _told(loaded, transforms)
+    said = recipe(**{"model": source.value, **vars(options)})
     with exclusive(loaded.model):
-        return _network(loaded, given, preprocess, labels, input_shape, partial, head, loading)
+        return _network(loaded, transforms, options, said)
 
 
 def _network(
-    loaded: Loaded,
-    given: Transforms | None,
-    preprocess: Any,
-    labels: Any,
-    input_shape: Any,
-    partial: bool,
-    head: Any,
-    loading: Mapping[str, Any],
+    loaded: Loaded, transforms: Transforms | None, options: LoadOptions, loading: Mapping[str, Any]
 ) -> Network:
-    """The network with all that its source and its first pass tell; `preprocess` is a name or a function."""
-    driver = _driver(loaded, input_shape)
+    """The network with all that its source and its first pass tell."""
+    driver = _driver(loaded, options.input_shape)
     notes = [*loaded.notes, *driver.notes]
-    if loaded.untrained and partial:
+    if loaded.untrained and options.partial:
         notes.append("what runs through untrained layers is computed with random weights, as partial=True asks")
-    scaling, aside = _preprocessing(driver, loaded, preprocess)
+    scaling, aside = _preprocessing(driver, loaded, transforms.preprocessing if transforms else options.preprocess)
     passes = Passes(driver, loaded.source)
     seen = run_observed(passes, passes.input_arrays(1))
-    names, unfit = _labels(seen.units[0], loaded, labels, head)
+    names, unfit = _labels(seen.units[0], loaded, options.labels, options.head)
     notes += [*aside, *unfit]
-    if given and given.size:
+    if transforms and transforms.size:
         notes.append(
             "of the transforms given, the size and what they do to values are taken: photos are stretched to the"
             " network's size, not cropped"
         )
-    told = loaded.labels is not None and not loaded.labels_beside and labels is None
+    told = loaded.labels is not None and not loaded.labels_beside and options.labels is None
     known = names is not None and (told or names.source == IMAGENET)
     network = Network(
         driver,
@@ -87,14 +81,16 @@ def _network(
         sha256=loaded.sha256,
         preprocessing=scaling,
         labels=names,
-        untrained=Untrained(map(driver.path_of, loaded.untrained), partial),
-        outputs=OutputFacts(head, loaded.loss, f"its classes are known: {names.source}" if known and names else None),
+        untrained=Untrained(map(driver.path_of, loaded.untrained), options.partial),
+        outputs=OutputFacts(
+            options.head, loaded.loss, f"its classes are known: {names.source}" if known and names else None
+        ),
         notes=notes,
         seen=seen,
         loading=loading,
     )
-    if head is not None:
-        _check_heads(network, head)
+    if options.head is not None:
+        _check_heads(network, options.head)
     return network
 
 

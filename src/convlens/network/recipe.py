@@ -34,7 +34,6 @@ def _said(value: Any) -> Any:
         if any(isinstance(part, Unsaid) for part in listed):
             return next(part for part in listed if isinstance(part, Unsaid))
         return {str(name): part for name, part in zip(value, listed, strict=True)} if parts is not value else listed
-    kind = type(value)
-    named = getattr(value, "__qualname__", None) or getattr(value, "name", None)
-    what = f"{kind.__module__}.{kind.__qualname__}"
+    kind, named = type(value), getattr(value, "__name__", None) or getattr(value, "name", None)
+    what = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return Unsaid(f"<{what} {named}>" if isinstance(named, str) else f"<{what}>")

@@ -25,8 +25,9 @@ def shown(pictures: Iterable[tuple[str, Image.Image]], note: str = "") -> str:
     """Pictures under each other as HTML, each with the words that stand for it, and a note below."""
     style = "max-width: 100%; margin: 0 0 8px"
     lines = [
-        f'<img alt="{escape(words)}" style="{style}" src="data:image/png;base64,{base64.b64encode(png(one)).decode()}">'
-        for words, one in pictures
+        f'<img alt="{escape(words)}" style="{style}" src="data:image/png;base64,{encoded}">'
+        for words, picture in pictures
+        for encoded in [base64.b64encode(png(picture)).decode()]
     ]
     return "<div>" + "<br>".join(lines) + (f"<p>{escape(note)}</p>" if note else "") + "</div>"
 
@@ -46,16 +47,16 @@ def channels_figure(tiles: np.ndarray, title: str, numbers: Sequence[int] | None
 
     columns = min(columns, len(tiles))
     rows = math.ceil(len(tiles) / columns)
-    high, wide = tiles.shape[1:3]
-    made, axes = pyplot.subplots(figsize=(columns * 0.75, rows * 0.9 * high / wide + 0.5), layout="tight")
+    height, width = tiles.shape[1:3]
+    figure, axes = pyplot.subplots(figsize=(columns * 0.75, rows * 0.9 * height / width + 0.5), layout="tight")
     axes.set(xlim=(0, columns), ylim=(rows, -0.05), title=title)
     axes.set_axis_off()
     for place, tile in enumerate(tiles):
         left, top = place % columns, place // columns
         axes.imshow(tile, extent=(left, left + 0.94, top + 0.97, top + 0.18), interpolation="nearest", aspect="auto")
         axes.text(left + 0.47, top + 0.15, str(numbers[place] if numbers else place), ha="center", fontsize=6)
-    pyplot.close(made)
-    return made
+    pyplot.close(figure)
+    return figure
 
 
 def heat_figure(picture: Image.Image, title: str, limit: float | None, colours: np.ndarray) -> "Figure":
@@ -70,12 +71,14 @@ def heat_figure(picture: Image.Image, title: str, limit: float | None, colours: 
     from matplotlib import cm, pyplot
     from matplotlib.colors import ListedColormap, Normalize
 
-    made, axes = pyplot.subplots(figsize=(6.4, 6.4 * picture.height / picture.width + 0.5))
+    figure, axes = pyplot.subplots(figsize=(6.4, 6.4 * picture.height / picture.width + 0.5))
     axes.imshow(np.asarray(picture))
     axes.set_title(title)
     axes.set_axis_off()
     if limit is not None:
-        bar = made.colorbar(cm.ScalarMappable(Normalize(0, limit), ListedColormap(colours / 255)), ax=axes, shrink=0.8)
+        bar = figure.colorbar(
+            cm.ScalarMappable(Normalize(0, limit), ListedColormap(colours / 255)), ax=axes, shrink=0.8
+        )
         bar.set_label("evidence")
-    pyplot.close(made)
-    return made
+    pyplot.close(figure)
+    return figure

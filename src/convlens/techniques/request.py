@@ -135,7 +135,7 @@ class PatternRequest(Request):
             raise OptionError(f"{steps} steps: expected at least 1")
         if not (np.isfinite(step_size) and step_size > 0):
             raise OptionError(f"step size {step_size}: expected a number more than 0, such as {recipe.step_size}")
-        self._set(filters=_indices(self.filters), size=_sides(self.size), seed=int(self.seed))
+        self._set(filters=_indices(self.filters), size=_sides(self.size), seed=_seed(self.seed))
         self._set(steps=steps, step_size=step_size)
 
 
@@ -179,7 +179,13 @@ class ReportRequest(Request):
     def __post_init__(self) -> None:
         if self.top < 1:
             raise OptionError(f"top {self.top}: expected at least 1")
-        self._set(seed=int(self.seed), top=int(self.top), size=_sides(self.size))
+        self._set(seed=_seed(self.seed), top=int(self.top), size=_sides(self.size))
+
+
+def _seed(seed: int) -> int:
+    if seed < 0:
+        raise OptionError(f"seed {seed}: expected 0 or more")
+    return int(seed)
 
 
 def _indices(filters: Iterable[int] | str | int | None) -> tuple[int, ...] | str | None:
