@@ -62,7 +62,7 @@ def plan_mosaics(classes: Sequence[Hashable], count: int, seed: int = 0) -> tupl
 
 
 def mosaic_image(tiles: Sequence[Array], height: int, width: int) -> Array:
-    """Four images in one, each brought to its quarter by the mean over areas.
+    """Four images in one, each brought to its quarter as photos are: bilinearly, over all pixels that a new one covers.
 
     Args:
         tiles: four (rows, columns, channels), from top left over top right and bottom left to bottom right.
@@ -85,7 +85,7 @@ def mosaic_image(tiles: Sequence[Array], height: int, width: int) -> Array:
         size = (columns.stop - columns.start, rows.stop - rows.start)
         for channel in range(whole.shape[2]):
             plane = Image.fromarray(np.ascontiguousarray(tile[..., channel], dtype=np.float32))
-            whole[rows, columns, channel] = np.asarray(plane.resize(size, Image.Resampling.BOX))
+            whole[rows, columns, channel] = np.asarray(plane.resize(size, Image.Resampling.BILINEAR))
     return whole
 
 
