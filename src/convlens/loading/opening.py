@@ -20,6 +20,10 @@ from convlens.network.network import Network
 from convlens.network.recipe import recipe
 
 IMAGENET = "ImageNet's, as the network has 1000 classes"
+STRETCHED = (
+    "of the transforms given, the size and what they do to values are taken: photos are stretched to the network's size,"
+    " not cropped"
+)
 
 
 def open_network(
@@ -60,10 +64,7 @@ def open_network(
     if head is not None:
         _check_heads(network, head)
     if given and given.size:
-        network.notes.append(
-            "of the transforms given, the size and what they do to values are taken: photos are stretched to the"
-            " network's size, not cropped"
-        )
+        network.notes.append(STRETCHED)
     return network
 
 
