@@ -24,6 +24,10 @@ from convlens.network.passes import Passes
 from convlens.network.recipe import recipe
 
 IMAGENET = "ImageNet's, as the network has 1000 classes"
+STRETCHED = (
+    "of the transforms given, the size and what they do to values are taken: photos are stretched to the network's size,"
+    " not cropped"
+)
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,10 @@ def _network(
     names, unfit = _labels(seen.units[0], loaded, options.labels, options.head)
     notes += [*aside, *unfit]
     if transforms and transforms.size:
-        notes.append(
-            "of the transforms given, the size and what they do to values are taken: photos are stretched to the"
-            " network's size, not cropped"
-        )
+        notes.append(STRETCHED)
     told = loaded.labels is not None and not loaded.labels_beside and options.labels is None
     known = names is not None and (told or names.source == IMAGENET)
+    exclusive_because = f"its classes are known: {names.source}" if known and names else None
     network = Network(
         driver,
         loaded.source,
@@ -82,9 +84,7 @@ def _network(
         preprocessing=scaling,
         labels=names,
         untrained=Untrained(map(driver.path_of, loaded.untrained), options.partial),
-        outputs=OutputFacts(
-            options.head, loaded.loss, f"its classes are known: {names.source}" if known and names else None
-        ),
+        outputs=OutputFacts(options.head, loaded.loss, exclusive_because),
         notes=notes,
         seen=seen,
         loading=loading,

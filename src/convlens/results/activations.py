@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from convlens.data.images import Photo
-from convlens.errors import UnknownLayerError, near
+from convlens.errors import UnknownLayerError, listing
 from convlens.output.folder import Folder
 from convlens.output.names import safe_name
 from convlens.output.sink import Sink
@@ -120,7 +120,7 @@ class Activations(Mapping[str, np.ndarray]):
             UnknownLayerError: a `LayerError` and a KeyError, with the nearest names.
         """
         if layer not in self.arrays:
-            raise UnknownLayerError(f"no activations of layer {layer!r}: {near(layer, self.arrays)}")
+            raise UnknownLayerError.unknown(f"no activations of layer {layer!r}", layer, self.arrays)
         return self.arrays[layer]
 
     def __iter__(self) -> Iterator[str]:
@@ -135,9 +135,7 @@ class Activations(Mapping[str, np.ndarray]):
         return tuple(self.provenance.get("notes", ()))
 
     def __repr__(self) -> str:
-        layers = ", ".join(list(self.arrays)[:NAMED])
-        rest = len(self.arrays) - NAMED
-        layers += f" and {rest} more" if rest > 0 else ""
+        layers = listing(self.arrays, NAMED)
         return f"Activations({len(self.photos)} images, {len(self.arrays)} layers: {layers})"
 
     def picture(

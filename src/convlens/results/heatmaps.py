@@ -12,6 +12,7 @@ from PIL import Image
 
 from convlens.data.images import Photo
 from convlens.data.predictions import Prediction
+from convlens.errors import listing
 from convlens.output.folder import Folder
 from convlens.output.names import safe_name
 from convlens.output.sink import Sink
@@ -75,9 +76,7 @@ class Heatmap:
         return tuple(self.provenance.get("notes", ()))
 
     def __repr__(self) -> str:
-        targets = list(dict.fromkeys(self.targets))
-        named = ", ".join(str(target) for target in targets[:NAMED])
-        named += f" and {len(targets) - NAMED} more" if len(targets) > NAMED else ""
+        named = listing(dict.fromkeys(self.targets), NAMED)
         count, height, width = self.values.shape
         statuses = ", ".join(f"{number} {status}" for status, number in Counter(self.status).items())
         what = "" if self.class_free else f" of {self._what} {named}"

@@ -59,7 +59,7 @@ def find_head(passes: Passes, seen: Observation, facts: OutputFacts, output: int
     name, fitting = seen.names[output], fitting_kinds(form)
     told = facts.told
     if isinstance(told, Mapping):
-        keys = [key for key in (output, name, str(output)) if key in told]  # JSON has no numbers as keys
+        keys = [key for key in (output, name or "", str(output)) if key in told]  # JSON has no numbers as keys
         told = told[keys[0]] if keys else None
     if told is not None:
         kind = _told(told, form, fitting, f"output {name or output} of {passes.source}")

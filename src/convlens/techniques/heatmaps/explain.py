@@ -8,7 +8,7 @@ import numpy as np
 
 from convlens.backend.arrays import numpy_arrays
 from convlens.data.predictions import LOGIT, PROBABILITY
-from convlens.errors import LayerError, OptionError, near
+from convlens.errors import LayerError, OptionError
 from convlens.network.budget import chunks, images_at_once
 from convlens.network.inspect.head import Head
 from convlens.network.network import Network
@@ -242,7 +242,7 @@ def _score(network: Network, head: Head, method: Method, asked: str) -> str:
         OptionError: there is no such score, or the output does not have it.
     """
     if asked not in SCORES:
-        raise OptionError(f"unknown score {asked!r}: {near(asked, SCORES)}")
+        raise OptionError.unknown(f"unknown score {asked!r}", asked, SCORES)
     score = method.score or asked
     if score == PROBABILITY and head.unit != PROBABILITY:
         who = f"method {method.name}, which weighs by probabilities" if method.score else f"score={PROBABILITY!r}"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from convlens.errors import OptionError, near
+from convlens.errors import OptionError
 
 ACTIVATIONS, GRADIENTS, FORWARD_PASSES, IMAGE = "activations", "gradients", "forward passes", "image"
 PROBABILITY = "probability"
@@ -178,5 +178,5 @@ def find_method(name: str) -> Method:
         OptionError: there is none; the names nearest to it are told.
     """
     if name not in METHODS:
-        raise OptionError(f"unknown method {name!r}: {near(name, METHODS)}")
+        raise OptionError.unknown(f"unknown method {name!r}", name, METHODS)
     return METHODS[name]
