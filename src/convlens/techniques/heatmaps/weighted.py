@@ -25,7 +25,8 @@ def grad_cam_plus_plus(probe: ClassProbe) -> Any:
 
     def maps(gradients: Any) -> Any:
         divisor: Any = 2 + gradients * total
-        size: Any = 2 + ops.abs(gradients * total)
+        product: Any = ops.abs(gradients * total)
+        size = 2 + product
         usable = ops.abs(divisor) >= LEAST * size
         share = ops.where(usable, ops.divide(1.0, ops.where(usable, divisor, 1.0)), 0.0)
         if numpy_arrays(ops.any((gradients > 0) & ops.isfinite(divisor) & ~usable))[0]:

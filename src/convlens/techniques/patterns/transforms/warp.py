@@ -117,7 +117,7 @@ def warped(images: Any, displacement: Any, pad: int = 0) -> Any:
     own: Any = ops.expand_dims(ops.arange(count, dtype="int32"), 1) * (rows * columns)
     found = ops.take(ops.reshape(fours, (-1, 4 * channels)), lower[0] * columns + lower[1] + own, axis=0)
     y, x = share
-    weights = ops.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x], axis=-1)
+    weights: Any = ops.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x], axis=-1)
     mixed = ops.sum(ops.reshape(found, (*weights.shape, channels)) * ops.expand_dims(weights, -1), axis=2)
     return ops.reshape(mixed, (count, height + 2 * pad, width + 2 * pad, channels))
 
@@ -138,7 +138,7 @@ def _neighbours(
         by = displacement[:, axis]
         moved: Any = by[:, 0:1] * down + by[:, 1:2] * right + by[:, 2:3]
         whole: Any = ops.floor(moved)
-        before: Any = ops.cast(whole, "int32") + ops.convert_to_tensor(at.reshape(1, -1).astype("int32"))
+        before: Any = ops.add(ops.cast(whole, "int32"), ops.convert_to_tensor(at.reshape(1, -1).astype("int32")))
         yield (_mirrored(before, stored[axis]), _mirrored(before + 1, stored[axis])), moved - whole
 
 
