@@ -25,8 +25,8 @@ from convlens.network.recipe import recipe
 
 IMAGENET = "ImageNet's, as the network has 1000 classes"
 STRETCHED = (
-    "of the transforms given, the size and what they do to values are taken: photos are stretched to the network's size,"
-    " not cropped"
+    "of the transforms given, the size and what they do to values are taken: photos are stretched to the network's"
+    " size, not cropped"
 )
 
 
