@@ -57,4 +57,5 @@ def activations(
     compute = Compute(batch_size, progress, cancelled)
     request = ActivationsRequest(None if layers is None else (layers,) if isinstance(layers, str) else tuple(layers))
     opened = loaded(network)
-    return run(opened, read_samples(opened, images, value_range), request, compute)
+    with opened.exclusive():
+        return run(opened, read_samples(opened, images, value_range), request, compute)

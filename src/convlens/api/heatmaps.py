@@ -120,7 +120,8 @@ def heatmap(
     targets = None if target is None else _targets(target)
     request = HeatmapRequest(targets, layer, method, score, top, output, precision)
     opened = loaded(network)
-    maps = heatmaps(opened, read_samples(opened, images, value_range), request, compute)
+    with opened.exclusive():
+        maps = heatmaps(opened, read_samples(opened, images, value_range), request, compute)
     several = top is not None or (target is not None and isinstance(target, Iterable) and not isinstance(target, str))
     return maps if several else maps[0]
 

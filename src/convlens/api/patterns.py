@@ -66,4 +66,6 @@ def filter_patterns(
 
     compute = Compute(batch_size, progress, cancelled)
     request = PatternRequest(layer, filters, size, steps, step_size, seed, method, precision)
-    return run(loaded(network), request, compute)
+    opened = loaded(network)
+    with opened.exclusive():
+        return run(opened, request, compute)

@@ -47,15 +47,17 @@ def report(
     """
     from convlens.jobs.survey import survey
 
-    return Report(
-        survey(
-            loaded(network),
-            images,
-            str(out),
-            ReportRequest(seed),
-            Compute(batch_size),
-            value_range=value_range,
-            single_file=single_file,
-            overwrite=overwrite,
-        ).page
-    )
+    opened = loaded(network)
+    with opened.exclusive():
+        return Report(
+            survey(
+                opened,
+                images,
+                str(out),
+                ReportRequest(seed),
+                Compute(batch_size),
+                value_range=value_range,
+                single_file=single_file,
+                overwrite=overwrite,
+            ).page
+        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextvars import copy_context
 from threading import Event
 from typing import TypeVar
 
@@ -16,7 +17,8 @@ def side_by_side(
 ) -> Generator[Found, None, None]:
     """`work(part, check)` for each part, in their order, as many at the same time as the backend gains by.
 
-    To be closed after use. `check` raises once nobody waits for the rest: after an interruption, or a part's error.
+    Each runs in a copy of the caller's context, so that it may use a network that the caller has for itself. To be
+    closed after use. `check` raises once nobody waits for the rest: after an interruption, or a part's error.
     """
     workers = min(backend.current().calls_at_once(), len(parts))
     if workers < 2:
@@ -30,7 +32,8 @@ def side_by_side(
 
     with ThreadPoolExecutor(workers) as pool:
         try:
-            yield from pool.map(lambda part: work(part, check), parts)
+            contexts = [copy_context() for _ in parts]
+            yield from pool.map(lambda context, part: context.run(work, part, check), contexts, parts)
         finally:
             abandoned.set()
             pool.shutdown(cancel_futures=True)
