@@ -161,7 +161,7 @@ def test_nothing_is_left_changed_by_an_error_in_the_middle(kind: Kind, error: Ba
 
 
 def test_the_forward_pass_stops_at_the_last_layer_wanted(kind: Kind) -> None:
-    from convlens.techniques.activations import recorded
+    from convlens.techniques.recording import recorded
 
     network = opened(kind)
     after: list[str] = []

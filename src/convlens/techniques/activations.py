@@ -1,6 +1,6 @@
 """What each layer makes of an image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -8,40 +8,12 @@ import numpy as np
 
 from convlens.backend.arrays import numpy_arrays
 from convlens.network.budget import chunks, images_at_once
-from convlens.network.layers import LayerInfo, StopForward
 from convlens.network.network import Network
 from convlens.network.provenance import provenance
 from convlens.network.samples import Samples
 from convlens.results.activations import Activations, LayerStatistics, LazyArrays
+from convlens.techniques.recording import recorded
 from convlens.techniques.request import PLAIN, ActivationsRequest, Compute
-
-
-def recorded(network: Network, layers: Sequence[LayerInfo]) -> Callable:
-    """A function of the network's inputs that gives the outputs of layers, float32, in one forward pass.
-
-    The pass ends with the last of the layers.
-    """
-    from keras import ops
-
-    overwritten = network.observe().overwritten
-
-    def record(*tensors: Any) -> list[Any]:
-        kept: dict[str, Any] = {}
-
-        def keep(path: str) -> Callable:
-            def hook(tensor: Any) -> Any:
-                kept[path] = ops.cast(ops.copy(tensor) if path in overwritten else tensor, "float32")
-                if len(kept) == len(layers):
-                    raise StopForward
-                return tensor
-
-            return hook
-
-        with network.intercept({layer.path: keep(layer.path) for layer in layers}):
-            network.forward(tensors)
-        return [kept[layer.path] for layer in layers]
-
-    return record
 
 
 def summarized(record: Callable) -> Callable:

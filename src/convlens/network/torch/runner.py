@@ -75,7 +75,7 @@ class Runner:
             in_order: hand over tensors that lie in memory one axis after the other.
         """
         with forward_only():
-            tensors = [ops.convert_to_tensor(array) for array in arrays]
+            tensors: list[Any] = [ops.convert_to_tensor(array) for array in arrays]
             inputs = [ops.moveaxis(tensor, -1, 1) if len(tensor.shape) > 3 else tensor for tensor in tensors]
             try:
                 outputs = self.run([laid_out(tensor) for tensor in inputs] if in_order else inputs)

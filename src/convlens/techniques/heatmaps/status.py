@@ -6,7 +6,7 @@ import numpy as np
 
 from convlens.backend.arrays import numpy_arrays
 from convlens.network.network import Network
-from convlens.techniques.activations import recorded
+from convlens.techniques.recording import recorded
 
 OK, SATURATED, CONSTANT = "ok", "saturated", "constant"
 ZERO_GRADIENT, NO_EVIDENCE, NOT_POSITIVE = "zero gradient", "no positive evidence", "no positive values"

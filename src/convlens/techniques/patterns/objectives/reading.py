@@ -9,8 +9,8 @@ import numpy as np
 
 from convlens.network.inspect.head import read
 from convlens.network.network import Network
-from convlens.techniques.activations import recorded
 from convlens.techniques.patterns.objectives.base import Objective
+from convlens.techniques.recording import recorded
 
 
 @dataclass(frozen=True)
