@@ -61,7 +61,7 @@ def test_a_layer_that_is_not_there_is_told_with_the_nearest_names() -> None:
 def test_results_say_in_a_line_what_they_are() -> None:
     assert repr(made_activations()) == "Activations(2 images, 4 layers: block1/conv, pool, dense, tokens)"
     many = Activations({f"l{number}": np.zeros((1, 2)) for number in range(9)}, (photo("cat"),), {}, {})
-    assert repr(many) == "Activations(1 images, 9 layers: l0, l1, l2, l3, l4, l5 and 3 more)"
+    assert repr(many) == "Activations(1 image, 9 layers: l0, l1, l2, l3, l4, l5 and 3 more)"
     assert repr(made_patterns(3, 16)) == "FilterPatterns(block3/conv1: filters 10-12, 16x16, 2 ok)"
     shown = repr(made_heatmap())
     assert shown == "Heatmap(grad-cam of class 3, 5 at conv, 2 of 4x5: 1 ok, 1 no positive evidence)"

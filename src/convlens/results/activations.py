@@ -107,6 +107,15 @@ class Activations(Mapping[str, np.ndarray]):
         photos: the images as they are shown.
         statistics: by layer path, one an image.
         provenance: model and how it was loaded, preprocessing, versions, images, what was asked.
+
+    Example:
+        >>> activations = convlens.activations("bundled", photo(), ["conv2d_5", "max_pooling2d_5"])
+        >>> activations
+        Activations(1 image, 2 layers: conv2d_5, max_pooling2d_5)
+        >>> activations["conv2d_5"].shape, activations.get("conv2d_9")
+        ((1, 148, 148, 32), None)
+        >>> activations.statistics["conv2d_5"][0].blank
+        ()
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -135,8 +144,9 @@ class Activations(Mapping[str, np.ndarray]):
         return tuple(self.provenance.get("notes", ()))
 
     def __repr__(self) -> str:
-        layers = listing(self.arrays, NAMED)
-        return f"Activations({len(self.photos)} images, {len(self.arrays)} layers: {layers})"
+        images, count = len(self.photos), len(self.arrays)
+        size = f"{images} image{'s' if images > 1 else ''}, {count} layer{'s' if count > 1 else ''}"
+        return f"Activations({size}: {listing(self.arrays, NAMED)})"
 
     def picture(
         self, layer: str, index: int = 0, scale: str = SCALE, columns: int = COLUMNS, colormap: str = COLORMAP

@@ -49,6 +49,15 @@ class Heatmap:
         direction: "up" or "down" for an output without classes, None for a class.
         rival_predictions: the likeliest classes with the preprocessing that is the next likely, where it is a guess
             that is not sure.
+
+    Example:
+        >>> heatmap = convlens.heatmap("bundled", photo())
+        >>> heatmap
+        Heatmap(grad-cam of class 0 at conv2d_8, 1 of 15x15: 1 ok)
+        >>> heatmap.title()
+        'cat (class 0), probability 0.963'
+        >>> heatmap.overlay().size
+        (451, 300)
     """
 
     values: np.ndarray

@@ -53,6 +53,13 @@ class FilterPatterns:
             "ok".
         layer: path of the layer.
         provenance: model and how it was loaded, preprocessing, versions, what was asked, size, precision and seed.
+
+    Example:
+        >>> patterns = convlens.filter_patterns("bundled", "conv2d_5", range(4), 32)
+        >>> patterns
+        FilterPatterns(conv2d_5: filters 0-3, 32x32, 4 ok)
+        >>> patterns.image(3).size
+        (32, 32)
     """
 
     images: np.ndarray
