@@ -152,7 +152,7 @@ def test_every_method_on_the_tokens_of_a_transformer(prefix: int) -> None:
 
     from tests.unit.test_tokens import GRID, SIDES, Small
 
-    torch.manual_seed(prefix)
+    torch.manual_seed(prefix + 2)  # so that no channel sums up to nearly 0
     model = Small(prefix).eval()
     network = convlens.load(model, preprocess="none", input_shape=(*SIDES, 3), head="classes")
     images = np.random.default_rng(1).normal(0, 1, (2, *SIDES, 3)).astype("float32")
