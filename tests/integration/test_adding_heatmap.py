@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 from PIL import Image
@@ -23,7 +24,10 @@ def blocks() -> dict[str, tuple[str, str]]:
     """What the section shows, by what it is called: the last path named before it, and the code."""
     page = (ROOT / "docs/adding.md").read_text()
     (section,) = re.findall(r"^## A heatmap method\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
-    return {word: (re.findall(r"`((?:src|tests)/\S+\.py)`", before)[-1], code) for word, before, code in BLOCK.findall(section)}
+    return {
+        word: (re.findall(r"`((?:src|tests)/\S+\.py)`", before)[-1], code)
+        for word, before, code in BLOCK.findall(section)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for node in ast.parse("".join(lines)).body
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "ROWS"
     )
-    lines.insert((rows.end_lineno or 0) - 1, row)
+    lines.insert((rows.end_lineno or 0) - 1, f"{indent(row.rstrip(), ' ' * 4)},\n")
     (home / place).write_text("".join(lines))
     place, twin = shown["twin"]
     with (home / place).open("a") as file:
