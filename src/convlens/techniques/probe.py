@@ -12,9 +12,9 @@ from convlens import backend
 from convlens.backend.arrays import numpy_arrays
 from convlens.network.budget import chunks, images_at_once
 from convlens.network.network import Network
-from convlens.techniques import passes
+from convlens.techniques import class_passes
+from convlens.techniques.class_passes import Answer, Question
 from convlens.techniques.heatmaps.table import ACTIVATIONS, FORWARD_PASSES, GRADIENTS, IMAGE, Method
-from convlens.techniques.passes import Answer, Question
 from convlens.techniques.request import PLAIN, Compute
 from convlens.techniques.targets import Target
 
@@ -97,7 +97,7 @@ class ClassProbe:
         self._compute.check()
         others = list(self._tensors)
         image = others.pop(self._network.image_input)
-        return self._compiled(passes.image_gradients)(image, *self._aimed(np.arange(self._batch)), *others)
+        return self._compiled(class_passes.image_gradients)(image, *self._aimed(np.arange(self._batch)), *others)
 
     def scores(self, inputs: Any, images: np.ndarray | None = None) -> Any:
         """The targets' scores of changed images, (targets, n), by forward passes.
@@ -111,7 +111,7 @@ class ClassProbe:
         def run(part: slice, rows: np.ndarray) -> Any:
             tensors = self._rows(rows)
             tensors[self._network.image_input] = inputs[part]
-            return self._compiled(passes.scores)(*self._aimed(rows), *tensors)
+            return self._compiled(class_passes.scores)(*self._aimed(rows), *tensors)
 
         return self._in_parts(run, images)
 
@@ -124,7 +124,7 @@ class ClassProbe:
         """
 
         def run(part: slice, rows: np.ndarray) -> Any:
-            return self._compiled(passes.scores_with)(features[part], *self._aimed(rows), *self._rows(rows))
+            return self._compiled(class_passes.scores_with)(features[part], *self._aimed(rows), *self._rows(rows))
 
         return self._in_parts(run, images)
 
@@ -166,11 +166,11 @@ class ClassProbe:
         self._compute.check()
         aimed = self._network.tensors([self._indices, self._signs])
         if GRADIENTS not in self._method.needs:
-            features, *rest = self._compiled(passes.forward)(*aimed, *self._tensors)
+            features, *rest = self._compiled(class_passes.forward)(*aimed, *self._tensors)
             return Answer(None, None, features, *rest)
         shape = self._network.observe(self._arrays).shapes[self._question.layer][1:]
         (zeros,) = self._network.tensors([np.zeros((self._batch, *shape), "float32")])
-        return Answer(*self._compiled(passes.forward_and_back)(zeros, *aimed, *self._tensors))
+        return Answer(*self._compiled(class_passes.forward_and_back)(zeros, *aimed, *self._tensors))
 
     @property
     def _at_once(self) -> int:
@@ -182,7 +182,7 @@ class ClassProbe:
 
     def _compiled(self, build: Callable[[Network, Question], Callable]) -> Callable:
         question = self._question
-        if build not in (passes.forward, passes.forward_and_back):
+        if build not in (class_passes.forward, class_passes.forward_and_back):
             question = replace(question, given=True)  # by then they are known
         key = (build.__name__, question.layer, question.head.output, question.score, question.count, question.given)
         return self._network.compiled(("probe", self._precision, *key), build(self._network, question))

@@ -16,9 +16,9 @@ from convlens.network.predicting import class_names, listed
 from convlens.network.provenance import provenance
 from convlens.network.samples import Samples
 from convlens.results.heatmaps import Heatmap
+from convlens.techniques.class_passes import Question
 from convlens.techniques.heatmaps.status import SATURATED, first_non_finite, status_of
 from convlens.techniques.heatmaps.table import Method, find_method
-from convlens.techniques.passes import Question
 from convlens.techniques.precision import precision_of
 from convlens.techniques.probe import ClassProbe, probing
 from convlens.techniques.request import PLAIN, Compute, HeatmapRequest

@@ -24,10 +24,9 @@ def grad_cam_plus_plus(probe: ClassProbe) -> Any:
     total: Any = ops.sum(probe.features, axis=(1, 2), keepdims=True)
 
     def maps(gradients: Any) -> Any:
-        divisor: Any = 2 + gradients * total
-        product: Any = ops.abs(gradients * total)
-        size = 2 + product
-        usable = ops.abs(divisor) >= LEAST * size
+        product: Any = gradients * total
+        divisor, size = product + 2.0, ops.add(ops.abs(product), 2.0)
+        usable = ops.abs(divisor) >= ops.multiply(size, LEAST)
         share = ops.where(usable, ops.divide(1.0, ops.where(usable, divisor, 1.0)), 0.0)
         if numpy_arrays(ops.any((gradients > 0) & ops.isfinite(divisor) & ~usable))[0]:
             probe.notes.append("grad-cam++: positions where it would divide by nearly 0 are left out")
