@@ -198,12 +198,21 @@ def test_the_drop_of_a_linear_network() -> None:
         (0.5, 0.5, 0, 0, 0),
         (0.0, 0.4, None, 1, 0.4),
         (1.0, 0.4, 0.6, 0, None),
+        (1 + 1e-7, 0.4, 0.6, 0, None),  # as float32 sums it up
     ],
 )
 def test_drop_increase_and_gain(before, after, drop, increase, gain) -> None:
     assert faithfulness.drop(before, after) == (None if drop is None else pytest.approx(drop))
     assert faithfulness.increase(before, after) == increase
     assert faithfulness.gain(before, after) == (None if gain is None else pytest.approx(gain))
+
+
+def test_an_image_of_whole_numbers_is_no_other_image() -> None:
+    image = np.array([[[10], [20]]], "uint8")
+    heatmap, baseline = np.array([[1, 0]]), np.full(1, 2.5)
+    for measure, expected in ((faithfulness.deletion, (30, 22.5, 5)), (faithfulness.insertion, (5, 12.5, 30))):
+        curve = measure(lambda inputs: inputs.sum(axis=(1, 2, 3)), image, heatmap, baseline=baseline, steps=2)
+        assert curve.scores == expected
 
 
 @pytest.mark.parametrize("measure", [faithfulness.drop, faithfulness.increase, faithfulness.gain])

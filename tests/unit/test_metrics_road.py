@@ -83,7 +83,10 @@ def test_exactly_the_share_is_removed(heatmap) -> None:
     """A mask of all values up to a percentile would take half of the map at once, or all of it."""
     image = np.random.default_rng(2).uniform(size=(10, 20, 3)).astype("float32")
     result = road(
-        lambda inputs: (inputs == image).all(axis=-1).mean(axis=(1, 2)), image, heatmap, shares=(0, 0.1, 0.3, 0.7, 0.9)
+        lambda inputs: (inputs == image).all(axis=-1).mean(axis=(1, 2)),
+        image,
+        heatmap,
+        shares=np.array([0, 0.1, 0.3, 0.7, 0.9]),
     )
     assert result.morf == result.lerf == pytest.approx((1, 0.9, 0.7, 0.3, 0.1))
     assert result.shares == (0, 0.1, 0.3, 0.7, 0.9)

@@ -80,7 +80,7 @@ def _curve(score: Score, start: Array, end: Array, ranked: Array, words: str, st
     pixels = len(ranked)
     steps = min(steps, pixels)
     counts = [round(number * pixels / steps) for number in range(steps + 1)]
-    first, last = (picture.reshape(pixels, -1) for picture in (start, end))
+    first, last = (picture.astype(np.float32).reshape(pixels, -1) for picture in (start, end))
 
     def replaced(number: int) -> Array:
         mixed = first.copy()
@@ -136,7 +136,7 @@ def gain(before: float, after: float) -> float | None:
     ReLU(p' - p) / (1 - p); None where p is 1. Its mean is the average gain of Zhang et al. 2023, arXiv 2301.07002.
     """
     _check_probabilities(before, after)
-    return None if before == 1 else max(after - before, 0.0) / (1 - before)
+    return None if before >= 1 else max(after - before, 0.0) / (1 - before)
 
 
 def _check_probabilities(*values: float) -> None:

@@ -62,6 +62,7 @@ def road(
     Raises:
         OptionError: no share, or one outside of that.
     """
+    shares = tuple(map(float, shares))
     if not shares or not all(0 <= share < 1 for share in shares):
         raise OptionError(f"shares {', '.join(map(str, shares))}: expected some, from 0 to below 1")
     ranked = order(fitted(heatmap, image), seed)
@@ -76,7 +77,7 @@ def road(
     values = scores(score, removed, 2 * len(counts), batch_size)
     morf, lerf = values[: len(counts)], values[len(counts) :]
     gap = float(lerf.mean() - morf.mean())
-    return Road(tuple(map(float, shares)), tuple(morf.tolist()), tuple(lerf.tolist()), gap, noise)
+    return Road(shares, tuple(morf.tolist()), tuple(lerf.tolist()), gap, noise)
 
 
 def imputed(image: Array, missing: Array, *, noise: float = NOISE, seed: int = 0) -> Array:

@@ -10,6 +10,7 @@ from convlens.errors import OptionError
 from convlens.techniques.metrics.inputs import Array
 
 DRAWS = 10_000
+FEWEST = 5  # values from which on an interval holds the truth about as often as it says
 AT_ONCE = 2**20  # drawn values that are held at the same time
 EXACT = 14  # differences up to which all signs are tried
 
@@ -20,7 +21,7 @@ class Interval:
 
     Attributes:
         mean: of the images that have a value; None where none has.
-        low, high: None below two values: one image does not tell how much images differ.
+        low, high: None below five values, which do not tell how much images differ.
         count: images with a value.
         undefined: images without one, which are left out.
         level: of confidence, 0-1.
@@ -54,8 +55,8 @@ def mean_interval(
         raise OptionError(f"level {level:g} with {draws} draws: expected a level between 0 and 1, and draws")
     defined = _finite([value for value in values if value is not None])
     missing = len(values) - len(defined)
-    if len(defined) < 2:
-        return Interval(float(defined[0]) if len(defined) else None, None, None, len(defined), missing, level)
+    if len(defined) < FEWEST:
+        return Interval(float(defined.mean()) if len(defined) else None, None, None, len(defined), missing, level)
     tail = _tail(len(defined), level)
     low, high = np.quantile(_means(defined, draws, seed), (tail, 1 - tail))
     return Interval(float(defined.mean()), float(low), float(high), len(defined), missing, level)
