@@ -47,7 +47,8 @@ class Fourier(Image):
         plain = ops.reshape(ops.irfft((real, imaginary), width), (-1, channels, height * width))
         rgb: Any = ops.sigmoid(ops.matmul(ops.convert_to_tensor(self._colours()), plain))
         matrix, offset = (part.astype("float32") for part in (255 * self.colours.matrix, self.colours.offset[:, None]))
-        inputs = ops.add(ops.matmul(ops.convert_to_tensor(matrix), rgb), ops.convert_to_tensor(offset))
+        scaled: Any = ops.matmul(ops.convert_to_tensor(matrix), rgb)
+        inputs = scaled + ops.convert_to_tensor(offset)
         return ops.transpose(ops.reshape(inputs, (-1, channels, height, width)), (0, 2, 3, 1))
 
     def _scale(self) -> np.ndarray:

@@ -106,27 +106,21 @@ def warped(images: Any, displacement: Any, pad: int = 0) -> Any:
     for axis in (1, 2):
         if images.shape[axis] == 1:  # has no neighbour to be mixed with but itself
             images = ops.repeat(images, 2, axis=axis)
-    lower, share = [], []
-    for (first, second), fraction in _neighbours(displacement, (height, width), images.shape[1:3], pad):
-        lower.append(ops.minimum(first, second))
-        share.append(ops.where(first < second, fraction, 1 - fraction))
+    (row, y), (column, x) = _neighbours(displacement, (height, width), pad)
     # each place's four neighbours side by side, so that one gather fetches them
     parts = [images[:, :-1, :-1], images[:, :-1, 1:], images[:, 1:, :-1], images[:, 1:, 1:]]
-    fours = ops.concatenate(parts, axis=-1)
+    fours: Any = ops.concatenate(parts, axis=-1)
     rows, columns = fours.shape[1:3]
     own: Any = ops.expand_dims(ops.arange(count, dtype="int32"), 1) * (rows * columns)
-    found = ops.take(ops.reshape(fours, (-1, 4 * channels)), lower[0] * columns + lower[1] + own, axis=0)
-    y, x = share
+    found = ops.take(ops.reshape(fours, (-1, 4 * channels)), ops.cast(row * columns + column, "int32") + own, axis=0)
     weights: Any = ops.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x], axis=-1)
     mixed = ops.sum(ops.reshape(found, (*weights.shape, channels)) * ops.expand_dims(weights, -1), axis=2)
     return ops.reshape(mixed, (count, height + 2 * pad, width + 2 * pad, channels))
 
 
-def _neighbours(
-    displacement: Any, sides: tuple[int, int], stored: tuple[int, int], pad: int
-) -> Iterator[tuple[tuple[Any, Any], Any]]:
-    """For rows, then columns: those of an image before and after each place of a view, (rows, places), and how far
-    from the first it lies, 0 to 1."""
+def _neighbours(displacement: Any, sides: tuple[int, int], pad: int) -> Iterator[tuple[Any, Any]]:
+    """For rows, then columns: the lower of the two of an image that each place of a view lies between, and how far from
+    it, 0 to 1; float32 (rows, places), of which the first are whole numbers."""
     from keras import ops
 
     places = np.meshgrid(*(np.arange(-pad, side + pad) for side in sides), indexing="ij")
@@ -134,17 +128,15 @@ def _neighbours(
         ops.convert_to_tensor((at.reshape(1, -1) - (side - 1) / 2).astype("float32"))
         for at, side in zip(places, sides, strict=True)
     )
-    for axis, at in enumerate(places):
-        by = displacement[:, axis]
+    for axis, (at, side) in enumerate(zip(places, sides, strict=True)):
+        by, last = displacement[:, axis], max(side - 1, 1)
         moved: Any = by[:, 0:1] * down + by[:, 1:2] * right + by[:, 2:3]
         whole: Any = ops.floor(moved)
-        before: Any = ops.add(ops.cast(whole, "int32"), ops.convert_to_tensor(at.reshape(1, -1).astype("int32")))
-        yield (_mirrored(before, stored[axis]), _mirrored(before + 1, stored[axis])), moved - whole
-
-
-def _mirrored(place: Any, side: int) -> Any:
-    """Where a place outside lies when the image is mirrored about its outermost pixels, which are not repeated."""
-    from keras import ops
-
-    around = place % (2 * (side - 1))
-    return ops.where(around >= side, 2 * (side - 1) - around, around)
+        before: Any = whole + ops.convert_to_tensor(at.reshape(1, -1).astype("float32"))
+        # mirrored, the image comes again after twice its length: first forwards, then backwards
+        along = before - 2 * last * ops.floor((before + 0.5) / (2 * last))
+        forwards, fraction = along < last, moved - whole
+        yield (
+            ops.where(forwards, along, 2 * last - 1 - along),
+            ops.where(forwards, fraction, 1 - fraction),
+        )
