@@ -93,7 +93,7 @@ def test_one_ascent_step_equals_the_seeds_formula(kind: Kind, layer: str) -> Non
     from convlens.techniques.patterns.images.base import Colours
     from convlens.techniques.patterns.images.pixel import Pixel
     from convlens.techniques.patterns.objectives.channel import Channel
-    from convlens.techniques.patterns.objectives.reading import Measure, stacked
+    from convlens.techniques.patterns.objectives.measure import Measure, stacked
     from convlens.techniques.patterns.optimizers.normalized import Normalized
 
     network, filters = opened(kind), [0, 2, 3]

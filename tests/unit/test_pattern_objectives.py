@@ -16,8 +16,8 @@ from convlens.techniques.patterns.objectives.channel import Channel
 from convlens.techniques.patterns.objectives.class_logit import ClassLogit
 from convlens.techniques.patterns.objectives.direction import Direction
 from convlens.techniques.patterns.objectives.layer import Layer
+from convlens.techniques.patterns.objectives.measure import Measure, stacked
 from convlens.techniques.patterns.objectives.neuron import Neuron
-from convlens.techniques.patterns.objectives.reading import Measure, stacked
 from tests.contract import twin
 
 VECTOR = (0.5, -1.0, 2.0, 0.25, 0.0, -3.0)

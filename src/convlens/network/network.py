@@ -13,6 +13,13 @@ class Network(Inspected):
 
     Looking into a network changes its model for the time of a call, and leaves it as it was. Callers in several
     threads wait for one another (see `exclusive`).
+
+    Example:
+        >>> network = convlens.load("bundled")
+        >>> len(network.layers), network.default_layer
+        (12, 'conv2d_8')
+        >>> network.predict(photo())[0][0].name
+        'cat'
     """
 
     def predict(

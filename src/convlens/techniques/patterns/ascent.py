@@ -11,7 +11,7 @@ from convlens.backend.arrays import numpy_arrays
 from convlens.network.network import Network
 from convlens.techniques.patterns.images.base import Image
 from convlens.techniques.patterns.objectives.base import Objective
-from convlens.techniques.patterns.objectives.reading import Measure, stacked
+from convlens.techniques.patterns.objectives.measure import Measure, stacked
 from convlens.techniques.patterns.optimizers.base import Optimizer
 from convlens.techniques.patterns.transforms.base import Transform
 from convlens.techniques.request import PLAIN, Compute

@@ -14,7 +14,7 @@ from convlens.techniques.batches import side_by_side
 from convlens.techniques.patterns.ascent import Ascent, Job, Settings
 from convlens.techniques.patterns.images.base import Colours, Image
 from convlens.techniques.patterns.objectives.base import Objective
-from convlens.techniques.patterns.objectives.reading import Measure
+from convlens.techniques.patterns.objectives.measure import Measure
 from convlens.techniques.patterns.recipes import Recipe
 from convlens.techniques.patterns.verdict import Outcomes
 from convlens.techniques.request import Compute

@@ -8,7 +8,7 @@ from convlens import backend
 from convlens.errors import ConvlensError, OptionError, reason
 from convlens.network.network import Network
 from convlens.techniques.patterns.objectives.base import Objective, Shapes
-from convlens.techniques.patterns.objectives.reading import Measure, stacked
+from convlens.techniques.patterns.objectives.measure import Measure, stacked
 
 LARGER = (80, 96, 112, 128, 150, 160, 192, 224, 227, 256, 299, 320, 384, 448, 512)
 
