@@ -33,7 +33,7 @@ def test_defaults_are_those_of_the_library(command: str, request_class: type | N
         if isinstance(option, Known):
             assert option.get_default(context) == defaults[option.name], option.name
             compared += 1
-    assert compared == {"filters": 5, "heatmap": 6, "activations": 3, "report": 1, "demo": 1}[command]
+    assert compared == {"filters": 3, "heatmap": 6, "activations": 3, "report": 1, "demo": 1}[command]
 
 
 def test_a_seed_below_zero_is_no_seed() -> None:
