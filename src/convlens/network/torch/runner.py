@@ -76,13 +76,13 @@ class Runner:
         """
         with forward_only():
             tensors: list[Any] = [ops.convert_to_tensor(array) for array in arrays]
-            inputs = [ops.moveaxis(tensor, -1, 1) if len(tensor.shape) > 3 else tensor for tensor in tensors]
+            inputs = [tensor.movedim(-1, 1) if tensor.ndim > 3 else tensor for tensor in tensors]
             try:
                 outputs = self.run([laid_out(tensor) for tensor in inputs] if in_order else inputs)
             except StopForward:
                 return None
             flat: list[Any] = tree.flatten(outputs)
-            return [ops.moveaxis(output, 1, -1) if len(output.shape) > 3 else output for output in flat]
+            return [output.movedim(1, -1) if output.ndim > 3 else output for output in flat]
 
     def output_shapes(self, arrays: Sequence[np.ndarray]) -> dict[str, Shape]:
         """What each call of a layer puts out for one image.
