@@ -407,13 +407,15 @@ def test_on_paper_every_layer_is_there_and_no_controls(visit: Callable, folder: 
     assert len(page.pdf(format="A4")) > 20_000
 
 
-def test_hostile_names_are_shown_as_text(model: Path, photos: list[Path], visit: Callable, tmp_path: Path) -> None:
+def test_hostile_names_are_shown_as_text(
+    model: Path, photos: list[Path], visit: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "in"
     home.mkdir()
     name = HOSTILE.replace("/", "") + ".png"
     shutil.copy(photos[0], home / name)
     network = convlens.load(str(model), labels=[f"../../{HOSTILE}{number}" for number in range(3)])
-    network.source = f"../../{HOSTILE}"
+    monkeypatch.setattr(type(network), "source", f"../../{HOSTILE}")
     convlens.report(network, [home / name], tmp_path / "out" / "r")
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
     for path in (tmp_path / "out").rglob("*"):

@@ -9,7 +9,8 @@ The frameworks' modules all provide:
     differentiable(model): a context in which gradients by inputs work, whatever the caller or the model's flags
         say, and in which no gradient by weights is prepared.
     seeded(seed): a context in which the framework's own random numbers start from a seed.
-    quick_call(layer, channels=None): a better `call` for a Keras layer, faster or where its own does not run, or None.
+    optimized_call(layer, channels=None): a better `call` for a Keras layer, faster or where its own does not run;
+        None where there is none.
     gains_by_bfloat16(): whether the device computes faster in bfloat16 than in float32.
     calls_at_once(): how many compiled functions are best under way at the same time.
     versions(), device(): words for the provenance.

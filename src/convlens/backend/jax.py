@@ -53,7 +53,7 @@ def differentiable(model: Any) -> Iterator[None]:
     yield
 
 
-def quick_call(layer: Any, channels: Any = None) -> Callable | None:
+def optimized_call(layer: Any, channels: Any = None) -> Callable | None:
     return None  # compiling takes care of it
 
 

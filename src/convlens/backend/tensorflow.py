@@ -9,7 +9,7 @@ import tensorflow as tf
 from convlens.backend.processor import has_bfloat16
 from convlens.backend.shapes import by_shape
 from convlens.backend.tensorflow_gradients import gradients as gradients
-from convlens.backend.tensorflow_layers import quick_call as quick_call
+from convlens.backend.tensorflow_layers import optimized_call as optimized_call
 
 
 def compiled(fn: Callable, variables: Any = ()) -> Callable:

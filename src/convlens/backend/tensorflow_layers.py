@@ -21,7 +21,7 @@ LAST_ONLY = ("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose",
 _kernels: WeakKeyDictionary[Any, tf.Variable] = WeakKeyDictionary()  # by layer, bfloat16
 
 
-def quick_call(layer: Any, channels: Any = None) -> Callable | None:
+def optimized_call(layer: Any, channels: Any = None) -> Callable | None:
     """What may stand for `layer.call` for a while, during which weights must not change; None where nothing may.
 
     Args:
@@ -31,20 +31,28 @@ def quick_call(layer: Any, channels: Any = None) -> Callable | None:
         return _channels_last_call(layer, channels)
     if not is_plain_convolution(layer) or layer.compute_dtype != "bfloat16":
         return None
-    if layer not in _kernels if channels is not None else "call" in vars(layer):
-        return None
-    own = layer.call
     if channels is None:
+        if "call" in vars(layer):  # it stands for the layer's own already
+            return None
         _keep(layer)
+    elif layer not in _kernels:
+        return None
+    return _bfloat16_call(layer, channels)
+
+
+def _bfloat16_call(layer: Any, channels: Any) -> Callable:
+    """A convolution with the kernel that was kept."""
+    own = layer.call
 
     def call(inputs: Any) -> Any:
         if inputs.dtype != tf.bfloat16:  # in between, something may be computed in float32
             return own(inputs)
-        kernel: Any = _kernels[layer] if channels is None else tf.gather(_kernels[layer], channels, axis=-1)
+        kernel: Any = tf.convert_to_tensor(_kernels[layer])
         bias: Any = tf.cast(layer.bias, inputs.dtype) if layer.use_bias else None
-        if bias is not None and channels is not None:
-            bias = tf.gather(bias, channels)
-        return convolved(layer, inputs, tf.convert_to_tensor(kernel), bias)
+        if channels is not None:
+            kernel = tf.gather(kernel, channels, axis=-1)
+            bias = None if bias is None else tf.gather(bias, channels)
+        return convolved(layer, inputs, kernel, bias)
 
     return call
 
@@ -89,9 +97,9 @@ def _channels_last_call(layer: Any, channels: Any) -> Callable | None:
         own = layer.call
         return None if "call" in vars(layer) else lambda inputs: channels_last(layer, own, inputs)
 
-    def narrow(inputs: Any) -> Any:
+    def some_channels(inputs: Any) -> Any:
         kernel = tf.gather(tf.convert_to_tensor(layer.kernel), channels, axis=-1)
         bias = tf.gather(tf.convert_to_tensor(layer.bias), channels) if layer.use_bias else None
         return convolved(layer, inputs, tf.cast(kernel, inputs.dtype), bias)
 
-    return lambda inputs: channels_last(layer, narrow, inputs)
+    return lambda inputs: channels_last(layer, some_channels, inputs)

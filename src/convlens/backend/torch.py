@@ -8,7 +8,7 @@ import torch
 
 from convlens.backend.memory import freed_memory_kept
 from convlens.backend.processor import has_bfloat16
-from convlens.backend.torch_layers import quick_call as quick_call
+from convlens.backend.torch_layers import optimized_call as optimized_call
 
 
 def gradients(fn: Callable) -> Callable:

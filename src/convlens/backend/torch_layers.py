@@ -14,7 +14,7 @@ from torch.nn import functional
 from convlens.backend.keras_layers import is_plain_convolution
 
 
-def quick_call(layer: Any, channels: Any = None) -> Callable | None:
+def optimized_call(layer: Any, channels: Any = None) -> Callable | None:
     """What may stand for `layer.call` for a while, during which weights must not change; None where nothing may.
 
     Args:

@@ -178,7 +178,7 @@ class KerasDriver(Driver):
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        with super().reading(), self._quick():
+        with super().reading(), self._optimized():
             yield
 
     @contextmanager
@@ -192,19 +192,19 @@ class KerasDriver(Driver):
                 if own and policy.compute_dtype in others and not getattr(layer, "quantization_mode", None):
                     changed.append((layer, policy))
                     layer.dtype_policy = _Computing(precision, policy.variable_dtype)
-            with self._quick():
+            with self._optimized():
                 yield
         finally:
             for layer, policy in changed:
                 layer.dtype_policy = policy
 
     @contextmanager
-    def _quick(self) -> Iterator[None]:
+    def _optimized(self) -> Iterator[None]:
         """The backend's own ways to call some layers."""
-        quick_call = backend.current().quick_call
+        optimized_call = backend.current().optimized_call
         with ExitStack() as stack:
             for layer in self._by_path.values():
-                if call := quick_call(layer):
+                if call := optimized_call(layer):
                     stack.enter_context(instance_attribute(layer, "call", call))
             yield
 
@@ -265,7 +265,7 @@ def _is_keras(layer: Any) -> bool:
 
 def _some_channels(layer: Any, channels: Any, inputs: Any) -> Any:
     """What a `Conv2D` puts out in some of its channels."""
-    if call := backend.current().quick_call(layer, channels):
+    if call := backend.current().optimized_call(layer, channels):
         return call(inputs)
     kernel = keras.ops.take(layer.kernel, channels, axis=-1)
     bias = keras.ops.take(layer.bias, channels, axis=0) if layer.use_bias else None

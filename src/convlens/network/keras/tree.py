@@ -8,8 +8,8 @@ import keras
 def sublayers(layer: Any) -> list[Any]:
     """The layers and operations directly inside a model, or inside a layer that the user wrote."""
     if isinstance(layer, keras.Model):
-        found = getattr(layer, "operations", None) or layer.layers
-        return [inner for inner in found if not isinstance(inner, keras.layers.InputLayer)]
+        inner_layers = getattr(layer, "operations", None) or layer.layers
+        return [inner for inner in inner_layers if not isinstance(inner, keras.layers.InputLayer)]
     if type(layer).__module__.startswith("keras."):
         return []  # what lies inside Keras's own layers may run in a loop of the backend, out of reach
     return attribute_layers(layer)
@@ -17,11 +17,11 @@ def sublayers(layer: Any) -> list[Any]:
 
 def attribute_layers(layer: Any) -> list[Any]:
     """The layers that are attributes of a layer, alone or in lists and dicts."""
-    found = []
+    layers = []
     for value in vars(layer).values():
         parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
-        found += [part for part in parts if isinstance(part, keras.layers.Layer) and part is not layer]
-    return list(dict.fromkeys(found))
+        layers += [part for part in parts if isinstance(part, keras.layers.Layer) and part is not layer]
+    return list(dict.fromkeys(layers))
 
 
 def every_layer(layer: Any) -> list[Any]:
