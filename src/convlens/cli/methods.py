@@ -6,7 +6,6 @@ import click
 
 from convlens.cli.options import printing
 from convlens.techniques.heatmaps.table import ROWS
-from convlens.techniques.patterns.recipes import ROWS as RECIPES
 
 
 @click.command()
@@ -14,6 +13,7 @@ from convlens.techniques.patterns.recipes import ROWS as RECIPES
 def methods(as_json: bool) -> None:
     """List the methods: where they come from, what they need and cost."""
     from convlens.cli.output import print_json, table
+    from convlens.techniques.patterns.recipes import ROWS as RECIPES
 
     heatmaps = [method.to_json() for method in ROWS]
     patterns: list[dict[str, Any]] = [recipe.to_json() for recipe in RECIPES]
