@@ -71,7 +71,7 @@ def test_the_rows_are_listed(project: Path) -> None:
 @pytest.mark.parametrize("method", ["peak", "grey"])
 def test_the_command_draws_with_it_what_it_says(method: str, project: Path) -> None:
     """The number told is Keras's own for the picture written, but for the rounding of its pixels."""
-    line = f"filters bundled -l conv2d_7 -f 3,5 --size 64 --steps 20 --method {method} --out {method}"
+    line = f"filters bundled -l conv2d_7 -f 3,5 --size 150 --steps 20 --method {method} --out {method}"
     (told,) = command(project, *line.split())["patterns"]
     network = convlens.load("bundled")
     features = keras.Model(network.model.inputs[0], network.model.get_layer("conv2d_7").output)

@@ -63,7 +63,7 @@ def test_fourier_patterns_are_shown_as_the_network_sees_them(network: Any) -> No
     seen = activation(network, "two", patterns.images).mean((1, 2))
     for row, index in enumerate(patterns.filters):
         assert patterns.end[row] == pytest.approx(seen[row, index], rel=0.02)
-        assert patterns.end[row] > patterns.start[row] + 0.05
+        assert patterns.end[row] > patterns.start[row] + 0.02
     assert set(patterns.status) == {"ok"}
     assert patterns.provenance["request"]["method"] == "fourier"
     assert patterns.provenance["request"]["step_size"] == 0.05

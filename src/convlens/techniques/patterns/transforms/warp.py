@@ -134,7 +134,8 @@ def _neighbours(displacement: Any, sides: tuple[int, int], pad: int) -> Iterator
         whole: Any = ops.floor(moved)
         before: Any = whole + ops.convert_to_tensor(at.reshape(1, -1).astype("float32"))
         # mirrored, the image comes again after twice its length: first forwards, then backwards
-        along = before - 2 * last * ops.floor((before + 0.5) / (2 * last))
+        times: Any = ops.floor((before + 0.5) / (2 * last))
+        along = before - 2 * last * times
         forwards, fraction = along < last, moved - whole
         yield (
             ops.where(forwards, along, 2 * last - 1 - along),
