@@ -7,7 +7,7 @@ import numpy as np
 
 from convlens.techniques.patterns.images.base import Image
 
-# columns: how the colours of photos vary together, strongest first: a root of the covariance of the logits of their RGB,
+# columns: how the colours of photos vary together, strongest first: a root of the covariance of their RGB logits,
 # by the length of its longest column; of 2,000 photos of cats and dogs, by tools/photo_statistics.py
 PHOTO_COLOURS = ((0.575, 0.174, 0.037), (0.578, -0.022, -0.093), (0.578, -0.151, 0.056))
 STARTS = (0.01, 0.1, 1.0)  # deviation of the latent's noise
