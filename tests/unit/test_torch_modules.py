@@ -181,3 +181,30 @@ def test_sizes_that_others_leave_on_the_object() -> None:
     network = convlens.load(model)
     assert network.input_size == (32, 32)
     assert any("does not run on its makers' 100x100; 32x32 is inferred" in note for note in network.notes)
+
+
+class WithNone(nn.Module):
+    """Gives the same as another module, beside what it computes in training alone."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Any) -> Any:
+        return {"loss": None, "logits": self.inner(x), "aux": None}
+
+
+def test_a_none_among_the_outputs_is_no_output() -> None:
+    torch.manual_seed(0)
+    inner = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    photo = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    options = {"preprocess": "rescale", "head": "classes", "input_shape": (20, 20, 3)}
+    network = convlens.load(WithNone(inner), **options)
+    assert network.output_names == ("logits",)
+    bare = convlens.load(inner, **options)
+    found, expected = (convlens.heatmap(each, photo, 1) for each in (network, bare))
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-8)
+    x = torch.from_numpy(photo / np.float32(255)).permute(2, 0, 1)[None]
+    chances = inner(x).softmax(-1).detach().numpy()[0]
+    shown = {prediction.index: prediction.score for prediction in network.predict(photo)[0]}
+    assert shown == pytest.approx(dict(enumerate(chances)), rel=1e-4)

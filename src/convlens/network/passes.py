@@ -142,7 +142,7 @@ class Passes:
         outputs = self.raw_forward(inputs)
         if outputs is None:
             return None
-        last = [self._driver.to_last(tensor) for tensor in flat(outputs)]
+        last = [self._driver.to_last(tensor) for tensor in outputs_in(outputs)]
         return self._driver.with_batch_axis(last, inputs[0].shape[0])
 
     def tap(self, paths: Iterable[str], on_output: OnOutput) -> AbstractContextManager[None]:
@@ -216,3 +216,8 @@ def flat(outputs: Any) -> list[Any]:
     from keras import tree
 
     return tree.flatten(outputs)
+
+
+def outputs_in(structure: Any) -> list[Any]:
+    """The outputs of a model in the order of their numbers; a None among them is no output."""
+    return [part for part in flat(structure) if part is not None]

@@ -10,7 +10,7 @@ from convlens import backend
 from convlens.errors import ImageError, reason
 from convlens.network.inspect.outputs import output_names
 from convlens.network.layers import OTHER, POOLING, Calls, LayerInfo
-from convlens.network.passes import Passes, flat
+from convlens.network.passes import Passes, flat, outputs_in
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run_observed(passes: Passes, arrays: Sequence[np.ndarray]) -> Observation:
     def run(*tensors: Any) -> None:
         with passes.tap(passes.paths, recorder.on_output):
             structure = passes.raw_forward(tensors)
-        known, raw = len(recorder.kept), flat(structure)
+        known, raw = len(recorder.kept), outputs_in(structure)
         places = [recorder.number(tensor) for tensor in raw]
         seen.append(
             Observation(

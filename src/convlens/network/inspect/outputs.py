@@ -20,10 +20,11 @@ def output_names(outputs: Any, own: Any = None) -> tuple[str | None, ...]:
 
 
 def output_keys(outputs: Any) -> list[str | None]:
-    """The names that dicts and named tuples give to outputs, in the order in which they are numbered."""
+    """The names that dicts and named tuples give to outputs, in the order of their numbers; a None is no output."""
     from keras import tree
 
-    count = len(tree.flatten(outputs))
+    parts = tree.flatten(outputs)
+    count = len(parts)
     numbered = tree.pack_sequence_as(outputs, list(range(count)))
     names: list[str | None] = [None] * count
 
@@ -42,7 +43,7 @@ def output_keys(outputs: Any) -> list[str | None]:
             walk(inner, f"{name}/{key}" if name else str(key))
 
     walk(numbered, "")
-    return names
+    return [name for name, part in zip(names, parts, strict=True) if part is not None]
 
 
 def output_number(names: Sequence[str | None], output: int | str, source: str) -> int:

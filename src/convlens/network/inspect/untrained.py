@@ -9,7 +9,7 @@ import numpy as np
 from convlens.backend.arrays import numpy_arrays
 from convlens.errors import ModelError, listing
 from convlens.network.layers import Calls, LayerInfo, base_path
-from convlens.network.passes import Passes, flat
+from convlens.network.passes import Passes, flat, outputs_in
 
 LOUD = 100.0  # of the noise in place of an untrained layer's output: enough to pass a ReLU and a bias
 
@@ -143,7 +143,7 @@ def _passed(
         return raw
 
     with passes.reading(), passes.tap(passes.paths, on_output):
-        for number, raw in enumerate(flat(passes.raw_forward(passes.tensors(inputs)))):
+        for number, raw in enumerate(outputs_in(passes.raw_forward(passes.tensors(inputs)))):
             passed[number] = [np.array(value) for value in numpy_arrays(ops.cast(raw, "float32"))]
     return passed
 

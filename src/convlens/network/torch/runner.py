@@ -10,6 +10,7 @@ from keras import ops, tree
 from convlens.backend.torch import forward_only
 from convlens.network.driver import OnOutput
 from convlens.network.layers import Calls, StopForward
+from convlens.network.passes import outputs_in
 from convlens.network.torch.inputs import miscounted
 from convlens.network.torch.modules import check_can_be_looked_into, laid_out, modules_by_path, uncompiled, unwrapped
 from convlens.network.torch.tokens import Shape, Sides
@@ -81,8 +82,7 @@ class Runner:
                 outputs = self.run([laid_out(tensor) for tensor in inputs] if in_order else inputs)
             except StopForward:
                 return None
-            flat: list[Any] = tree.flatten(outputs)
-            return [output.movedim(1, -1) if output.ndim > 3 else output for output in flat]
+            return [output.movedim(1, -1) if output.ndim > 3 else output for output in outputs_in(outputs)]
 
     def output_shapes(self, arrays: Sequence[np.ndarray]) -> dict[str, Shape]:
         """What each call of a layer puts out for one image.
