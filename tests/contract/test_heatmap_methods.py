@@ -41,7 +41,7 @@ def loaded(net: Net) -> Any:
     return convlens.load(keras_model(net), preprocess="none")
 
 
-def shown(images: np.ndarray, network: Any, target: Any, method: str, layer: str = "conv", **options: Any) -> Any:
+def shown(images: np.ndarray, network: Any, target: Any, method: Any, layer: str = "conv", **options: Any) -> Any:
     return convlens.heatmap(network, list(images), target, layer, method=method, value_range="network", **options)
 
 
@@ -348,6 +348,8 @@ def test_score_cam_refuses_an_output_without_probabilities() -> None:
 def test_unknown_methods_are_told_the_near_ones() -> None:
     with pytest.raises(OptionError, match=r"unknown method 'scorecam': did you mean score-cam"):
         find_method("scorecam")
+    with pytest.raises(OptionError, match=r"unknown method \['grad-cam'\]: did you mean grad-cam"):
+        shown(heatmap_twins.images(), loaded(heatmap_twins.net("relu")), 1, ["grad-cam"])
 
 
 def test_a_cancelled_score_cam_ends_before_the_next_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:

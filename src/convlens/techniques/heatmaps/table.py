@@ -177,6 +177,6 @@ def find_method(name: str) -> Method:
     Raises:
         OptionError: there is none; the names nearest to it are told.
     """
-    if name not in METHODS:
-        raise OptionError.unknown(f"unknown method {name!r}", name, METHODS)
+    if not isinstance(name, str) or name not in METHODS:
+        raise OptionError.unknown(f"unknown method {name!r}", str(name), METHODS)
     return METHODS[name]
