@@ -1,6 +1,6 @@
 """ReLUs on JAX that pass back other gradients than theirs: the function's program is gone through, step by step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -29,9 +29,7 @@ def _deconvnet(x: Any) -> Any:
     return jax.numpy.maximum(x, 0)
 
 
-_deconvnet.defvjp(
-    lambda x: (jax.numpy.maximum(x, 0), None), lambda _, gradient: (jax.numpy.maximum(gradient, 0),)
-)
+_deconvnet.defvjp(lambda x: (jax.numpy.maximum(x, 0), None), lambda _, gradient: (jax.numpy.maximum(gradient, 0),))
 RULES = {"guided": _guided, "deconvnet": _deconvnet}
 
 
@@ -71,15 +69,18 @@ def _run(
         if name == "max" and any(empty):
             replaced.append(step)
             outputs, none = [relu(inputs[0 if empty[1] else 1])], [False]
-        elif name in INLINE and (name != "custom_jvp_call" or _has_relu(step)):
+        elif name in INLINE and not _is_of_its_own(step):
             inner = step.params[INLINE[name]]
             consts = inner.consts if hasattr(inner, "consts") else ()
             outputs, none = _run(getattr(inner, "jaxpr", inner), consts, inputs, empty, relu, replaced)
         else:
-            if name not in INLINE and _has_relu(step):
-                raise unchanged_relus(f"one lies within a {name} of the network's, where JAX does not let it be changed")
-            subfuns, options = step.primitive.get_bind_params(step.params)
-            outputs = step.primitive.bind(*subfuns, *inputs, **options)
+            if name not in INLINE and list(_relus(step)):
+                raise unchanged_relus(
+                    f"one lies within a {name} of the network's, where JAX does not let it be changed"
+                )
+            bound = step.primitive.get_bind_params(step.params)
+            functions, options = bound if isinstance(bound, tuple) else ((), bound)  # a tuple before JAX 0.10
+            outputs = step.primitive.bind(*functions, *inputs, **options)
             outputs = list(outputs) if step.primitive.multiple_results else [outputs]
             none = [name in SPREAD and empty[0]] * len(outputs)
         known |= {var: pair for var, *pair in zip(step.outvars, outputs, none, strict=True)}
@@ -91,11 +92,24 @@ def _is_zero(value: Any) -> bool:
     return not isinstance(value, jax.core.Tracer) and np.ndim(value) == 0 and bool(np.asarray(value) == 0)
 
 
-def _has_relu(step: Any) -> bool:
-    """Whether a maximum with a number lies in the programs that a step runs."""
+def _is_of_its_own(step: Any) -> bool:
+    """Whether a function has a maximum with 0 in it without being a ReLU, or none: softplus, hard_sigmoid."""
+    if step.primitive.name == "custom_jvp_call":
+        kinds = {one.primitive.name for one in _leaves(step)}
+        return "max" not in kinds or not kinds <= {"max", "min"}
+    return step.params.get("name", "").startswith("hard_")
+
+
+def _relus(step: Any) -> Iterator[Any]:
+    """The maxima with 0 in the programs that a step runs."""
+    for own in _leaves(step):
+        if own.primitive.name == "max" and any(_is_zero(atom.val) for atom in own.invars if hasattr(atom, "val")):
+            yield own
+
+
+def _leaves(step: Any) -> Iterator[Any]:
+    """The steps of the programs that a step runs, and of those that these run, but not those that only run others."""
     for inner in jax.tree.leaves(list(step.params.values()), is_leaf=lambda one: hasattr(one, "eqns")):
         for own in getattr(inner, "eqns", ()):
-            with_zero = any(_is_zero(atom.val) for atom in own.invars if hasattr(atom, "val"))
-            if (own.primitive.name == "max" and with_zero) or _has_relu(own):
-                return True
-    return False
+            below = list(_leaves(own))
+            yield from below or [own]

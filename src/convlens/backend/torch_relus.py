@@ -45,11 +45,13 @@ def _is_relu(node: Any) -> bool:
         return node._saved_min_val == 0
     if name.startswith("ThresholdBackward"):
         return node._saved_threshold == 0
-    if name in ("ClampBackward1", "ClampMinBackward0"):
-        return getattr(node, "_saved_min", None) == 0
-    if name == "MaximumBackward0":
-        return any(not part.any() for part in (node._saved_self, node._saved_other) if part.ndim == 0)
-    return False
+    if name.startswith("Clamp"):
+        return _is_zero(getattr(node, "_saved_min", None))
+    return name == "MaximumBackward0" and (_is_zero(node._saved_self) or _is_zero(node._saved_other))
+
+
+def _is_zero(limit: Any) -> bool:
+    return limit is not None and (not limit.any() if isinstance(limit, torch.Tensor) else limit == 0)
 
 
 def _positive(passed: tuple, arrived: tuple) -> tuple:
