@@ -33,12 +33,13 @@ class Completeness:
 
     @property
     def share(self) -> float:
-        """The error as a share of what the values sum to in size; 0 where there is neither."""
-        return abs(self.error) / self.size if self.size else float(self.error != 0)
+        """The error as a share of the score's change, or of a thousandth of the values' sizes where that is more: values
+        that all but cancel out sum to no more than their rounding."""
+        least = max(abs(self.wanted), self.size / 1000)
+        return abs(self.error) / least if least else float(self.error != 0)
 
     def __str__(self) -> str:
-        off = f"off by {abs(self.error):.2g}, {self.share:.2%} of what its values sum to in size ({self.size:.4g})"
-        return f"the map sums to {self.sum:.4g}, the score's change is {self.wanted:.4g}: {off}"
+        return f"the map sums to {self.sum:.4g}, the score's change is {self.wanted:.4g} (off by {self.share:.2%})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +53,8 @@ class Attribution:
         target: the class, or the unit of an output without classes; a tuple, one an image, where each image has its
             likeliest.
         names: the class's name, one an image, None if unknown.
-        status: one an image: "ok", "zero gradient", "constant", "saturated", "incomplete" (the sum is further from
-            the score's change than a twentieth of what the values sum to in size: take more steps or samples) or
-            "non-finite at LAYER".
+        status: one an image: "ok", "zero gradient", "constant", "saturated", "incomplete" (the sum is off the
+            score's change by more than a tenth: take more steps or samples) or "non-finite at LAYER".
         completeness: one an image, of methods whose values should sum to the score's change; else None.
         predictions: the likeliest classes, or the values, a tuple an image.
         score: "logit" or "probability".

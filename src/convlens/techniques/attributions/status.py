@@ -9,7 +9,7 @@ from convlens.results.attributions import Completeness
 from convlens.techniques.heatmaps.status import CONSTANT, OK, SATURATED, ZERO_GRADIENT, first_non_finite
 
 INCOMPLETE = "incomplete"
-MOST = 0.05  # of what a map's values sum to in size, that its sum may be off
+MOST = 0.1  # of the score's change, that a map's sum may be off
 
 
 def status_of(
