@@ -8,7 +8,6 @@ import numpy as np
 from convlens.backend.arrays import numpy_arrays
 from convlens.data.images import PIXELS, fit
 from convlens.data.preprocessing import AS_GIVEN
-from convlens.network.inspect.guess import known_preprocessing
 from convlens.network.network import Network
 from convlens.network.samples import Samples, fitted
 from convlens.techniques.attributions.blurring import bell, blurred
@@ -60,7 +59,7 @@ def baselines(network: Network, samples: Samples, names: Sequence[str], seed: in
     pixels = fitted(network, samples.photos)
     preprocessing = samples.preprocessing
     if preprocessing is AS_GIVEN and names:
-        preprocessing = known_preprocessing(network)[0]
+        preprocessing = network.known_preprocessing()[0]
     as_given = np.array([photo.unit != PIXELS for photo in samples.photos])
     found = {}
     for name in names:
