@@ -64,7 +64,8 @@ def _run(
     known |= {var: (value, _is_zero(value)) for var, value in zip(program.constvars, consts, strict=True)}
     known |= {var: pair for var, *pair in zip(program.invars, values, zeros, strict=True)}
     for step in program.eqns:
-        inputs, empty = zip(*map(read, step.invars), strict=True) if step.invars else ((), ())
+        pairs = [read(atom) for atom in step.invars]
+        inputs, empty = [value for value, _ in pairs], [zero for _, zero in pairs]
         name = step.primitive.name
         if name == "max" and any(empty):
             replaced.append(step)

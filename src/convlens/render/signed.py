@@ -10,6 +10,7 @@ from convlens.render.overlay import NEUTRAL, SIDE, noted
 from convlens.render.text import framed
 
 SIGNED = "PuOr_r"  # purple below, orange above: told apart by the colour-blind
+STRENGTH = 0.85
 SHOWN = 99.5  # percentile of the sizes that the ends of the colours stand for: a few pixels outshine all others
 PALE = 0.55  # of a grey photo's contrast that is left under a map
 
@@ -44,7 +45,7 @@ def signed_picture(values: np.ndarray, status: str = "ok", colormap: str = SIGNE
 
 
 def signed_overlay(
-    pixels: np.ndarray, values: np.ndarray, strength: float = 0.85, colormap: str = SIGNED, status: str = "ok"
+    pixels: np.ndarray, values: np.ndarray, strength: float = STRENGTH, colormap: str = SIGNED, status: str = "ok"
 ) -> Image.Image:
     """The map's colours over the photo in pale grey, the more of them the larger a value is in size.
 
@@ -71,7 +72,7 @@ def signed_panel(
     title: str,
     caption: str,
     status: str = "ok",
-    strength: float = 0.85,
+    strength: float = STRENGTH,
     colormap: str = SIGNED,
 ) -> Image.Image:
     """Photo, signed map and overlay side by side, with a title and a caption."""

@@ -1,6 +1,8 @@
 """Which pixels of images a class comes from."""
 
+# pyright: strict
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,10 @@ from PIL import Image
 
 from convlens.data.images import Photo
 from convlens.data.predictions import Prediction
-from convlens.render.signed import SIGNED, signed_overlay, signed_panel, signed_picture
+from convlens.output.folder import Folder
+from convlens.output.names import safe_name
+from convlens.output.sink import Sink
+from convlens.render.signed import SIGNED, STRENGTH, signed_overlay, signed_panel, signed_picture
 from convlens.results.notebook import shown
 
 
@@ -33,8 +38,10 @@ class Completeness:
 
     @property
     def share(self) -> float:
-        """The error as a share of the score's change, or of a thousandth of the values' sizes where that is more: values
-        that all but cancel out sum to no more than their rounding."""
+        """The error as a share of the score's change, or of a thousandth of the values' sizes where that is more.
+
+        Values that all but cancel each other out sum to no more than their rounding.
+        """
         least = max(abs(self.wanted), self.size / 1000)
         return abs(self.error) / least if least else float(self.error != 0)
 
@@ -111,7 +118,7 @@ class Attribution:
         """The map alone, its zero in the middle of the colours, with a colour bar of its raw values."""
         return signed_picture(self.values[index], self.status[index], colormap)
 
-    def overlay(self, index: int = 0, strength: float = 0.85, colormap: str = SIGNED) -> Image.Image:
+    def overlay(self, index: int = 0, strength: float = STRENGTH, colormap: str = SIGNED) -> Image.Image:
         """The map over the photo in grey, at the photo's own size; with a status other than "ok", the photo saying so.
 
         Args:
@@ -121,7 +128,7 @@ class Attribution:
         """
         return signed_overlay(self.photos[index].pixels, self.values[index], strength, colormap, self.status[index])
 
-    def panel(self, index: int = 0, strength: float = 0.85, colormap: str = SIGNED) -> Image.Image:
+    def panel(self, index: int = 0, strength: float = STRENGTH, colormap: str = SIGNED) -> Image.Image:
         """Photo, map and overlay side by side."""
         status, photo = self.status[index], self.photos[index]
         caption = f"{photo.name}: {self.method} of the {'value' if self.direction else self.score}"
@@ -132,6 +139,45 @@ class Attribution:
         caption += f"; photo {photo.shown}" if photo.shown else ""
         title = self.title(index)
         return signed_panel(photo.pixels, self.values[index], title, caption, status, strength, colormap)
+
+    def write(self, sink: Sink, *, strength: float = STRENGTH, colormap: str = SIGNED) -> None:
+        """Writes overlay, map, panel and raw values, a folder an image, and what the manifest says of them.
+
+        Args:
+            sink: where to.
+            strength, colormap: as for `overlay`.
+        """
+        for index, photo in enumerate(self.photos):
+            down = "-down" if self.direction == "down" else ""
+            home = f"attributions/{safe_name(photo.name)}/{self.targets[index]}{down}"
+            words = {"photo": photo.name, "target": self.targets[index], "view": "attribution", "method": self.method}
+            caption = f"{self.title(index)}, on {photo.name}: {self.status[index]}"
+            panel = self.panel(index, strength, colormap)
+            sink.picture(f"{home}-panel.png", panel, **words, page=True, caption=caption)
+            sink.picture(f"{home}-overlay.png", self.overlay(index, strength, colormap), **words, kind="overlay")
+            sink.picture(f"{home}-map.png", self.picture(index, colormap), **words, kind="map")
+            arrays = {"values": self.values[index]}
+            arrays |= {} if self.channels is None else {"channels": self.channels[index]}
+            sink.arrays(f"{home}-values.npz", arrays)
+        sink.result("attributions", self.to_json(), self.provenance)
+        sink.notes(self.notes)
+
+    def save(
+        self, folder: str | Path, overwrite: bool = False, *, strength: float = STRENGTH, colormap: str = SIGNED
+    ) -> list[Path]:
+        """Writes pictures, raw values and a manifest; gives the files.
+
+        Args:
+            folder: which must be new or empty.
+            overwrite: replace an earlier run in it.
+            strength, colormap: as for `overlay`.
+
+        Raises:
+            OutputError: the folder is not empty or cannot be written to.
+        """
+        with Folder(folder, "attribution", overwrite) as run:
+            self.write(run, strength=strength, colormap=colormap)
+        return run.files
 
     def _repr_html_(self) -> str:
         return shown([(self.title(index), self.panel(index)) for index in range(len(self.photos))])
@@ -151,10 +197,13 @@ class Attribution:
             "images": [photo.name for photo in self.photos],
             "shape": list(self.values.shape),
             "range": [[float(np.min(one)), float(np.max(one))] for one in self.values],
-            "predictions": [[asdict(one) for one in shown] for shown in self.predictions],
-            "rival_predictions": self.rival_predictions
-            and [[asdict(one) for one in shown] for shown in self.rival_predictions],
+            "predictions": _listed(self.predictions),
+            "rival_predictions": self.rival_predictions and _listed(self.rival_predictions),
             "contrast": list(self.contrast),
             "head": self.provenance.get("head"),
-            "notes": list(self.notes),
+            "request": self.provenance.get("request"),
         }
+
+
+def _listed(predictions: tuple[tuple[Prediction, ...], ...]) -> list[list[dict[str, Any]]]:
+    return [[asdict(each) for each in of_image] for of_image in predictions]

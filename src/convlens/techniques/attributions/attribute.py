@@ -118,7 +118,7 @@ def attributions(
         "score": plan.question.score,
         "photos": samples.photos,
     }
-    origin |= {"request": request.to_json()}
+    origin |= {"images": samples.origins, "request": request.to_json()}
     return tuple(
         _attribution(network, plan, samples, attributed, number, shared, notes, origin, rivals)
         for number in range(plan.question.count)

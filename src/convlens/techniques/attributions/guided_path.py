@@ -44,7 +44,7 @@ def guided_ig(probe: ClassProbe, settings: Settings) -> Maps:
             total += (before + slopes) / 2 * (moved - at)
             at = moved
         maps.append(total.reshape(targets, *ends.shape))
-    values: Any = ops.convert_to_tensor((sum(maps) / len(maps)).astype("float32"))
+    values: Any = ops.convert_to_tensor(np.mean(maps, axis=0).astype("float32"))
     return Maps(values, gain(probe, list(settings.baselines.values())))
 
 

@@ -1,5 +1,7 @@
 """Gradients on whose way back ReLUs let other values through than theirs. The network itself is not changed."""
 
+from typing import Any
+
 from convlens.techniques.attributions.settings import Maps, Settings
 from convlens.techniques.heatmaps.gradients import grad_cam
 from convlens.techniques.heatmaps.resampling import bilinear, resampled
@@ -29,7 +31,7 @@ def guided_grad_cam(probe: ClassProbe, settings: Settings) -> Maps:
     """
     from keras import ops
 
-    cams = ops.relu(grad_cam(probe))
+    cams: Any = ops.relu(grad_cam(probe))
     highest = ops.max(cams, axis=(2, 3), keepdims=True)
     shares = cams / ops.where(highest > 0, highest, 1.0)
     ways = [bilinear(*sides) for sides in zip(cams.shape[2:], probe.inputs.shape[1:3], strict=True)]

@@ -136,8 +136,9 @@ def _sums(
         shown = shown.reshape(len(images), *labels.shape[1:], 1).astype("float32")
         start = taken(base, images)
         scores = probe.scores(start + ops.convert_to_tensor(shown) * (taken(probe.inputs, images) - start), images)
-        weighted = scores * ops.convert_to_tensor(weights[images, numbers].astype("float32"))
-        return ops.expand_dims(weighted, -1) * ops.convert_to_tensor(kept.astype("float32")), weighted
+        weighted: Any = scores * ops.convert_to_tensor(weights[images, numbers].astype("float32"))
+        sets: Any = ops.convert_to_tensor(kept.astype("float32"))
+        return weighted[..., None] * sets, weighted
 
     sums, totals = numpy_arrays(*probe.sum_of_variants(count, terms))
     return sums.astype("float64"), totals.astype("float64")
