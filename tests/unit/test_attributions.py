@@ -86,6 +86,7 @@ def test_gradients_of_a_linear_network() -> None:
     flat = attributed(network, "vargrad", samples=5)
     assert np.abs(flat.values).max() < 1e-12
     assert flat.status == ("constant",)
+    assert attributed(rectified(), "vargrad", noise=0.0).status == ("constant",)
 
 
 def test_paths_of_a_linear_network() -> None:
@@ -217,17 +218,20 @@ def test_occlusion_of_a_linear_network_is_the_mean_of_its_patches() -> None:
 
 
 def test_xrai_takes_the_densest_region_first_and_counts_a_pixel_once() -> None:
+    from scipy import sparse
+
     values = np.array([[4.0, 2, 0, -1], [4, 2, 0, -1]])
     left, wide, rest = (np.zeros((2, 4), bool) for _ in range(3))
     left[:, :1], wide[:, :3], rest[:, 2:] = True, True, True
     expected = np.array([4.0, 1, 1, -1])[None].repeat(2, 0)
-    np.testing.assert_allclose(ranked(values, np.stack([rest, wide, left])), expected)
+    found = sparse.csr_array(np.stack([rest, wide, left]).reshape(3, -1).astype("float64"))
+    np.testing.assert_allclose(ranked(values, found), expected)
 
 
 def test_xrais_regions_hold_the_things_of_the_image_and_their_edges() -> None:
     picture = np.zeros((40, 40, 3), "float32")
     picture[10:30, 5:20] = (1, 0.2, 0.1)
-    found = regions(picture)
+    found = regions(picture).toarray().reshape(-1, 40, 40) > 0
     thing = picture[..., 0] > 0
     assert any(region[thing].mean() > 0.95 and region.sum() < 1.2 * thing.sum() for region in found)
     assert found.any(0).all()
@@ -316,6 +320,7 @@ def test_statuses_are_true() -> None:
         ("integrated-gradients", {"rule": "middle"}, "unknown rule 'middle'"),
         ("integrated-gradients", {"steps": 0}, "steps 0: expected a whole number, at least 1"),
         ("smoothgrad", {"noise": -0.1}, "noise -0.1: expected a share"),
+        ("rise", {"seed": -1}, "seed -1: expected at least 0"),
         ("occlusion", {"patch": 11}, "patch 11, stride 5: expected a patch of at most 10 pixels"),
         ("occlusion", {"patch": 3, "stride": 4}, "a stride of at most 3"),
         ("integrated-gradient", {}, "did you mean integrated-gradients"),

@@ -135,8 +135,9 @@ def attribution(
             "gauss-legendre".
         samples: noisy or masked images.
         noise: deviation of the noise, as a share of the image's range.
-        patch, stride: of occlusion, in pixels of the network's input; an eighth of its shorter side and half a patch
+        patch: side of the square that occlusion hides, in pixels of the network's input; an eighth of its shorter side
             by default.
+        stride: pixels from one such square to the next; half a patch by default.
         segments: superpixels.
         layer: where guided Grad-CAM's map is taken; as for `heatmap`.
         seed: of all that is drawn; the same for every image.
@@ -159,31 +160,16 @@ def attribution(
     Example:
         >>> attribution = convlens.attribution("bundled", photo(), "cat")
         >>> attribution.status, attribution.values.shape
-        (('ok',), (1, 180, 180))
+        (('ok',), (1, 150, 150))
         >>> bool(attribution.completeness[0].share < 0.05)
         True
     """
     from convlens.network.samples import read_samples
     from convlens.techniques.attributions.attribute import attributions
 
-    request = AttributionRequest(
-        targets=None if target is None else as_targets(target),
-        method=method,
-        baselines=(baselines,) if isinstance(baselines, str) else baselines,
-        steps=steps,
-        rule=rule,
-        samples=samples,
-        noise=noise,
-        patch=patch,
-        stride=stride,
-        segments=segments,
-        layer=layer,
-        seed=seed,
-        score=score,
-        top=top,
-        output=output,
-        precision=precision,
-    )
+    targets = None if target is None else as_targets(target)
+    own = (baselines, steps, rule, samples, noise, patch, stride, segments, layer)
+    request = AttributionRequest(targets, method, *own, seed, score, top, output, precision)
     opened = loaded(network)
     compute = Compute(batch_size, progress, cancelled)
     maps = attributions(opened, read_samples(opened, images, value_range), request, compute)

@@ -3,7 +3,6 @@
 import numpy as np
 from PIL import Image
 
-from convlens.data.images.photo import LUMA
 from convlens.render.colormap import colorize
 from convlens.render.grid import with_bar
 from convlens.render.overlay import NEUTRAL, SIDE, noted
@@ -60,7 +59,7 @@ def signed_overlay(
     height, width = pixels.shape[:2]
     scaled = Image.fromarray(signed_scale(values)).resize((width, height), Image.Resampling.BILINEAR)
     shares = np.clip(np.asarray(scaled), -1, 1)
-    grey = ((pixels @ LUMA - 255) * PALE + 255)[..., None]
+    grey = 255 - PALE * (255 - np.asarray(Image.fromarray(pixels).convert("L"), "float32")[..., None])
     opacity = strength * np.sqrt(np.abs(shares))[..., None]
     mixed = grey * (1 - opacity) + colorize(shares / 2 + 0.5, colormap) * opacity
     return Image.fromarray(np.clip(np.round(mixed), 0, 255).astype("uint8"))

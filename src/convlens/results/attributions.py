@@ -72,6 +72,11 @@ class Attribution:
         direction: "up" or "down" for an output without classes, None for a class.
         rival_predictions: the likeliest classes with the preprocessing that is the next likely, where it is a guess
             that is not sure.
+
+    Example:
+        >>> attribution = convlens.attribution("bundled", photo(), "cat", "gradient")
+        >>> attribution
+        Attribution(gradient of class 0: (1, 150, 150), ('ok',))
     """
 
     values: np.ndarray

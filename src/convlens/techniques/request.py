@@ -195,7 +195,7 @@ class AttributionRequest(Request):
     technique: ClassVar[str] = "attribution"
     targets: Sequence[int | str] | None = None
     method: str = "integrated-gradients"
-    baselines: Sequence[str] | None = None
+    baselines: str | Sequence[str] | None = None
     steps: int | None = None
     rule: str | None = None
     samples: int | None = None
@@ -224,6 +224,8 @@ class AttributionRequest(Request):
             self._set(**{name: None if value is None else int(value)})
         if self.noise is not None and not (np.isfinite(self.noise) and self.noise >= 0):
             raise OptionError(f"noise {self.noise}: expected a share of the image's range, at least 0")
+        if self.seed < 0:
+            raise OptionError(f"seed {self.seed}: expected at least 0")
         self._set(noise=None if self.noise is None else float(self.noise), seed=int(self.seed))
         self._set(output=self.output if isinstance(self.output, str) else int(self.output))
         self._set(top=None if self.top is None else int(self.top))

@@ -32,20 +32,24 @@ def occlusion(probe: ClassProbe, settings: Settings) -> Maps:
             f" shorter side, and a stride of at most {patch}, so that every pixel is covered"
         )
     tops, lefts = (starts(side, patch, stride) for side in (height, width))
-    masks = np.zeros((len(tops) * len(lefts), height, width, 1), "float32")
-    for number, (top, left) in enumerate((top, left) for top in tops for left in lefts):
-        masks[number, top : top + patch, left : left + patch] = 1
-    probe.notes.append(f"occlusion: patches of {patch} x {patch} pixels, {stride} apart, {len(masks)} of them")
-    places, covered = ops.convert_to_tensor(masks), ops.convert_to_tensor(masks.sum(0))
+    rows, columns = (
+        np.array([[first <= at < first + patch for at in range(side)] for first in firsts], "float32")
+        for side, firsts in ((height, tops), (width, lefts))
+    )
+    count = len(tops) * len(lefts)
+    probe.notes.append(f"occlusion: patches of {patch} x {patch} pixels, {stride} apart, {count} of them")
+    covered = ops.convert_to_tensor((rows.sum(0)[:, None] * columns.sum(0))[..., None])
     scores, maps = _columns(probe.scores(probe.inputs)), []
     for base in settings.baselines.values():
 
         def terms(images: np.ndarray, numbers: np.ndarray, base: Any = base) -> tuple[Any]:
-            at, image = taken(places, numbers), taken(probe.inputs, images)
+            row, column = np.divmod(numbers, len(lefts))
+            at = ops.convert_to_tensor((rows[row][:, :, None] * columns[column][:, None])[..., None])
+            image = taken(probe.inputs, images)
             hidden = probe.scores(image + at * (taken(base, images) - image), images)
             return ((ops.take(scores, images.astype("int32"), axis=1) - _columns(hidden)) * at,)
 
-        (total,) = probe.sum_of_variants(len(masks), terms)
+        (total,) = probe.sum_of_variants(count, terms)
         maps.append(total / covered)
     return Maps(sum(maps) / len(maps))
 

@@ -1,5 +1,7 @@
 """Regions of the image by how much their pixels are worth."""
 
+from typing import Any
+
 import numpy as np
 
 from convlens.backend.arrays import numpy_arrays
@@ -27,43 +29,55 @@ def xrai(probe: ClassProbe, settings: Settings) -> Maps:
     for image, pixels in enumerate(settings.pixels):
         found = regions(pixels)
         for target in range(len(values)):
-            maps[target, image] = ranked(values[target, image].astype("float64"), found)
+            if np.isfinite(values[target, image]).all():
+                maps[target, image] = ranked(values[target, image].astype("float64"), found)
+            else:
+                maps[target, image] = np.nan
     return Maps(ops.convert_to_tensor(maps[..., None]))
 
 
-def regions(pixels: np.ndarray) -> np.ndarray:
-    """Overlapping regions of an image that is 0-1 (height, width, 3), bool (regions, height, width)."""
+def regions(pixels: np.ndarray) -> Any:
+    """Overlapping regions of an image that is 0-1 (height, width, 3).
+
+    Returns:
+        a sparse matrix (regions, height x width) of 1 for the pixels that lie in a region.
+    """
+    from scipy import ndimage, sparse
+
     height, width = pixels.shape[:2]
     radius, smallest = max(round(WIDER * min(height, width)), 1), max(round(LEAST * height * width), 1)
+    places = np.arange(height * width).reshape(height, width)
     found = []
     for scale in SCALES:
         labels = segmentation().felzenszwalb(pixels, scale=scale, sigma=0.8, min_size=smallest)
-        found += [widened(labels == label, radius) for label in np.unique(labels)]
-    return np.stack(found)
+        for number, box in enumerate(ndimage.find_objects(labels + 1)):
+            around = tuple(slice(max(side.start - radius, 0), side.stop + radius) for side in box)
+            near = ndimage.distance_transform_edt(labels[around] != number) <= radius
+            found.append(places[around][near])
+    ends = np.cumsum([0, *map(len, found)])
+    inside = np.concatenate(found)
+    return sparse.csr_array((np.ones(len(inside)), inside, ends), shape=(len(found), height * width))
 
 
-def widened(region: np.ndarray, radius: int) -> np.ndarray:
-    """A region with all pixels that are at most so far from it."""
-    rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    edge, grown = np.pad(region, radius), np.zeros_like(region)
-    for row, column in np.argwhere(rows**2 + columns**2 <= radius**2):
-        grown |= edge[row : row + region.shape[0], column : column + region.shape[1]]
-    return grown
+def ranked(values: np.ndarray, found: Any) -> np.ndarray:
+    """Each pixel with the mean of the values of its region's pixels that are new, the highest mean first.
 
-
-def ranked(values: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Each pixel with the mean of the values of its region's pixels that are new, the highest mean first."""
-    flat, masks = values.ravel(), found.reshape(len(found), -1).copy()
+    Args:
+        values: (height, width).
+        found: what `regions` gives.
+    """
+    flat, by_pixel = values.ravel(), found.tocsc()
     result = np.full(flat.shape, np.nan)
-    sums, counts = masks @ flat, masks.sum(1)
+    sums, counts = found @ flat, found @ np.ones(len(flat))
     enough = max(round(NEW * len(flat)), 1)
     while (counts >= enough).any():
         means = np.where(counts >= enough, sums / np.maximum(counts, 1), -np.inf)
         best = int(np.nan_to_num(means, nan=-np.inf, neginf=-np.inf).argmax())
-        new = masks[best].copy()
-        result[new] = sums[best] / counts[best]
-        sums, counts = sums - masks[:, new] @ flat[new], counts - masks[:, new].sum(1)
-        masks[:, new] = False
+        inside = found.indices[found.indptr[best] : found.indptr[best + 1]]
+        new = inside[np.isnan(result[inside])]
+        result[new] = flat[new].mean()
+        lost = by_pixel[:, new]
+        sums, counts = sums - lost @ flat[new], counts - lost @ np.ones(len(new))
     rest = np.isnan(result)
     if rest.any():
         result[rest] = flat[rest].mean()

@@ -10,6 +10,8 @@ from convlens.techniques.attributions.gradients import taken
 from convlens.techniques.attributions.settings import Maps, Settings
 from convlens.techniques.probe import ClassProbe
 
+ROUNDING = 1e-12  # of the largest gradient, squared: float32 has seven digits
+
 
 def smoothgrad(probe: ClassProbe, settings: Settings) -> Maps:
     """The mean of g at x + noise. Smilkov et al. 2017, arXiv 1706.03825."""
@@ -26,19 +28,22 @@ def squaregrad(probe: ClassProbe, settings: Settings) -> Maps:
 def vargrad(probe: ClassProbe, settings: Settings) -> Maps:
     """The variance of g at x + noise. Adebayo et al. 2018, arXiv 1810.03307.
 
-    Taken of the differences to the first sample's gradient, which cost no more and round less than squares of g.
+    Taken of the differences to the first sample's gradient, which cost no more and round less than squares of g. What
+    is no more than the rounding of g is 0.
     """
+    from keras import ops
+
     count = settings["samples"]
     first = probe.gradients_at(_noisy(probe, settings, np.arange(len(probe.inputs)), np.zeros(len(probe.inputs), int)))
 
     def terms(gradients: Any, images: np.ndarray) -> tuple[Any, ...]:
-        from keras import ops
-
         apart = gradients - ops.take(first, images.astype("int32"), axis=1)
         return apart, apart * apart
 
     total, squares = _sums(probe, settings, terms, with_images=True)
-    return Maps(squares / count - (total / count) * (total / count))
+    variance = squares / count - (total / count) * (total / count)
+    largest: Any = ops.max(first * first, axis=(2, 3, 4), keepdims=True)
+    return Maps(ops.where(variance > ROUNDING * largest, variance, 0.0))
 
 
 def _sums(
