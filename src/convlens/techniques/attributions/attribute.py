@@ -18,8 +18,8 @@ from convlens.techniques.attributions.baselines import baselines, looked_at
 from convlens.techniques.attributions.settings import Settings, parameters_of
 from convlens.techniques.attributions.status import completeness_of, status_of
 from convlens.techniques.attributions.table import AttributionMethod, find_attribution
+from convlens.techniques.class_passes import Question
 from convlens.techniques.heatmaps.explain import SHOWN, contrast_of, score_of, spatial_layer
-from convlens.techniques.passes import Question
 from convlens.techniques.precision import precision_of
 from convlens.techniques.probe import ClassProbe, probing
 from convlens.techniques.request import PLAIN, AttributionRequest, Compute

@@ -76,10 +76,10 @@ def rise(probe: ClassProbe, settings: Settings) -> Maps:
 
         def terms(images: np.ndarray, numbers: np.ndarray, base: Any = base) -> tuple[Any, Any, Any]:
             each = {n: mask(settings.drawn("mask", n), ways, sides) for n in np.unique(numbers).tolist()}
-            kept = ops.convert_to_tensor(np.stack([each[n] for n in numbers.tolist()])[..., None])
+            kept: Any = ops.convert_to_tensor(np.stack([each[n] for n in numbers.tolist()])[..., None])
             start = taken(base, images)
-            scores = _columns(probe.scores(start + kept * (taken(probe.inputs, images) - start), images))
-            return scores * kept, ops.zeros_like(scores) + kept, scores
+            scores: Any = _columns(probe.scores(start + kept * (taken(probe.inputs, images) - start), images))
+            return scores * kept, ops.ones_like(scores) * kept, scores
 
         weighted, weights, scores = probe.sum_of_variants(count, terms)
         mean = scores / count
