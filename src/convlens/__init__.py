@@ -5,6 +5,7 @@
     convlens.activations(network, "cat.jpg")            what each layer makes of an image
     convlens.filter_patterns(network, "conv2d_5")       what each filter looks for
     convlens.heatmap(network, "cat.jpg")                where in the image a class comes from
+    convlens.attribution(network, "cat.jpg")            which pixels speak for a class, and which against it
     convlens.report(network, ["cat.jpg"], "report/")    all of it on a page
 
 Importing convlens imports no framework; that happens at the first call.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from convlens.api.activations import activations as activations
+    from convlens.api.attributions import attribution as attribution
     from convlens.api.heatmaps import heatmap as heatmap
     from convlens.api.load import load as load
     from convlens.api.patterns import filter_patterns as filter_patterns
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from convlens.errors import TargetError as TargetError
     from convlens.network.network import Network as Network
     from convlens.results.activations import Activations as Activations
+    from convlens.results.attributions import Attribution as Attribution
     from convlens.results.heatmaps import Heatmap as Heatmap
     from convlens.results.patterns import FilterPatterns as FilterPatterns
 
@@ -49,6 +52,7 @@ _HOMES = {
     "activations": "api.activations",
     "filter_patterns": "api.patterns",
     "heatmap": "api.heatmaps",
+    "attribution": "api.attributions",
     "report": "api.report",
     "Network": "network.network",
     "Photo": "data.images",
@@ -57,6 +61,7 @@ _HOMES = {
     "Activations": "results.activations",
     "FilterPatterns": "results.patterns",
     "Heatmap": "results.heatmaps",
+    "Attribution": "results.attributions",
     **dict.fromkeys(
         [
             *("ArgumentError", "BackendError", "CancelledError", "ConvlensError", "FilterError", "ImageError"),
@@ -69,6 +74,7 @@ _HOMES = {
 __all__ = [
     "Activations",
     "ArgumentError",
+    "Attribution",
     "BackendError",
     "CancelledError",
     "ConvlensError",
@@ -89,6 +95,7 @@ __all__ = [
     "TargetError",
     "__version__",
     "activations",
+    "attribution",
     "filter_patterns",
     "heatmap",
     "load",

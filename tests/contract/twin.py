@@ -86,6 +86,22 @@ def grad_cam(x: np.ndarray, w: Weights, target: int, score: str) -> np.ndarray:
     return np.maximum((seen["two"] * (slope / size)[:, None, None, :]).sum(-1), 0)
 
 
+def input_gradient(x: np.ndarray, w: Weights, target: int, rule: str = "plain") -> np.ndarray:
+    """The gradient of a logit by the image; by "guided" and "deconvnet", ReLUs pass back what those papers say."""
+    one = conv(x, w.one, w.one_bias)
+    pooled = pool(np.maximum(one, 0))
+    two = conv(pooled, w.two, w.two_bias)
+
+    def back(upstream: np.ndarray, before: np.ndarray) -> np.ndarray:
+        upstream = upstream if rule == "plain" else np.maximum(upstream, 0)
+        return upstream if rule == "deconvnet" else upstream * (before > 0)
+
+    slope = w.dense[:, target].astype("float64") / (two.shape[1] * two.shape[2])
+    upstream = conv_input_gradient(back(np.broadcast_to(slope, two.shape), two), w.two, pooled.shape)
+    upstream = back(pool_input_gradient(upstream, np.maximum(one, 0)), one)
+    return conv_input_gradient(upstream, w.one, x.shape)
+
+
 def ascent_step(x: np.ndarray, w: Weights, layer: str, filters: list[int], step: float = 1.0) -> np.ndarray:
     """The seed's step on each image: the gradient of the filter's mean, over its root mean square + 1e-5, added."""
     one = conv(x, w.one, w.one_bias)

@@ -117,7 +117,7 @@ def heatmap(
     from convlens.techniques.heatmaps.explain import heatmaps
 
     compute = Compute(batch_size, progress, cancelled)
-    targets = None if target is None else _targets(target)
+    targets = None if target is None else as_targets(target)
     request = HeatmapRequest(targets, layer, method, score, top, output, precision)
     opened = loaded(network)
     with opened.exclusive():
@@ -126,7 +126,7 @@ def heatmap(
     return maps if several else maps[0]
 
 
-def _targets(target: int | str | Sequence[int | str]) -> tuple[int | str, ...]:
+def as_targets(target: int | str | Sequence[int | str]) -> tuple[int | str, ...]:
     """One target, or several, as a tuple."""
     if isinstance(target, str) or not isinstance(target, Iterable):
         return (target,)

@@ -1,8 +1,9 @@
 """Picks the framework, and gives the few things that differ between TensorFlow, JAX and PyTorch.
 
 The frameworks' modules all provide:
-    gradients(fn): fn(x, *arguments) -> (scores, rest) becomes (x, *arguments) -> (scores, rest, grads), with the
-        gradients (scores, *x.shape) of a vector of scores by x.
+    gradients(fn, relu=None): fn(x, *arguments) -> (scores, rest) becomes (x, *arguments) -> (scores, rest, grads), with
+        the gradients (scores, *x.shape) of a vector of scores by x; with a rule of RELU_RULES, ReLUs pass back other
+        gradients than theirs, or ModelError is raised.
     compiled(fn, variables): the same function, traced once for each shape; `variables` are those that fn reads.
     trace(fn, tensors): runs fn for what it notes on its way, computing as little as the framework allows.
     forward_only(): a context in which nothing is kept for gradients.
@@ -24,9 +25,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from convlens.errors import BackendError
+from convlens.errors import BackendError, ModelError
 
 BACKENDS = ("tensorflow", "jax", "torch")
+RELU_RULES = ("guided", "deconvnet")  # max(g, 0) where the ReLU's input is above 0, and everywhere
 INSTALL = 'pip install "convlens[cpu]" (TensorFlow), "convlens[jax]" or "convlens[torch]"'
 
 
@@ -98,6 +100,17 @@ def keras_ready(need: str | None = None) -> ModuleType:
     if running not in BACKENDS:
         raise BackendError(f"Keras runs on {running!r}; convlens works on {', '.join(BACKENDS)}")
     return keras
+
+
+def unchanged_relus(what: str) -> ModelError:
+    """The error of a rule for ReLUs that cannot be followed.
+
+    Args:
+        what: was found instead.
+    """
+    return ModelError(
+        f"guided backprop and deconvnet change what ReLUs pass back, and {what}; the plain gradient is method gradient"
+    )
 
 
 def current() -> ModuleType:

@@ -7,10 +7,14 @@ from typing import Any
 import jax
 import keras
 
+from convlens.backend.jax_relus import with_relus
 from convlens.backend.shapes import by_shape
 
 
-def gradients(fn: Callable) -> Callable:
+def gradients(fn: Callable, relu: str | None = None) -> Callable:
+    if relu:
+        fn = with_relus(fn, relu)
+
     def with_gradients(x, *arguments):
         scores, pull, rest = jax.vjp(lambda value: fn(value, *arguments), x, has_aux=True)
         rows = jax.numpy.eye(len(scores), dtype=scores.dtype)

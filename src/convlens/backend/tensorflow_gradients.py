@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from convlens.backend.tensorflow_relus import check_relus, with_relus
+
 NAMES = {"Relu": "ConvlensRelu", "MaxPool": "ConvlensMaxPool", "Conv2D": "ConvlensConv2D"}
 POOLING = {"MaxPool", "MaxPoolGrad"}
 FEW = 4  # channels: oneDNN computes sixteen at a time
@@ -100,12 +102,16 @@ def _is_dilated(options: dict[str, Any]) -> bool:
     return plain and max(options["dilations"]) > 1
 
 
-def gradients(fn: Callable) -> Callable:
+def gradients(fn: Callable, relu: str | None = None) -> Callable:
     """As the backends' own; to be called inside a function that is traced."""
+    names = with_relus(NAMES, relu) if relu else NAMES
 
     def with_gradients(x: Any, *arguments: Any) -> tuple[Any, Any, Any]:
-        with tf.compat.v1.get_default_graph().gradient_override_map(NAMES):
+        graph = tf.compat.v1.get_default_graph()
+        with graph.gradient_override_map(names):
             scores, rest = fn(x, *arguments)
+        if relu:
+            check_relus(graph)
         parts = tf.unstack(scores)
         none = tf.UnconnectedGradients.ZERO
         return scores, rest, tf.stack([tf.gradients(part, x, unconnected_gradients=none)[0] for part in parts])

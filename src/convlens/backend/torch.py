@@ -9,12 +9,15 @@ import torch
 from convlens.backend.memory import freed_memory_kept
 from convlens.backend.processor import has_bfloat16
 from convlens.backend.torch_layers import optimized_call as optimized_call
+from convlens.backend.torch_relus import change_relus
 
 
-def gradients(fn: Callable) -> Callable:
+def gradients(fn: Callable, relu: str | None = None) -> Callable:
     def with_gradients(x, *arguments):
         x = x.detach().requires_grad_(True)
         scores, rest = fn(x, *arguments)
+        if relu:
+            change_relus(scores, relu)
         last = len(scores) - 1
         grads = [
             torch.autograd.grad(score, x, retain_graph=number < last, materialize_grads=True)[0]

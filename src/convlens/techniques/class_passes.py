@@ -18,18 +18,20 @@ class Question:
     """What is asked of a network, whatever the images.
 
     Attributes:
-        layer: the path of the layer looked at.
+        layer: the path of the layer looked at; None where only the images are.
         head: the output.
         score: what is explained, "logit" or "probability".
         count: how many targets an image.
         given: whether the targets are; else they are the likeliest of each image.
+        relu: how ReLUs pass gradients back to the images: None for as they do, or a rule of `backend.RELU_RULES`.
     """
 
-    layer: str
+    layer: str | None
     head: Head
     score: str
     count: int
     given: bool
+    relu: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Answer:
         gradients: of each target's score by the layer's output, (targets, batch, height, width, channels); None where
             none were taken.
         max_gradient: the largest of them in size, (targets, batch); None where none were taken.
-        features: the layer's output, float32 (batch, height, width, channels).
+        features: the layer's output, float32 (batch, height, width, channels); None where no layer is looked at.
         values: the score of each target, negative where it is to be lowered, (targets, batch).
         targets: the indices of the targets, (batch, targets).
         scores, ranked: what is shown of the classes, and what orders them, (batch, classes).
@@ -67,8 +69,9 @@ def forward(network: Network, question: Question) -> Callable:
             kept.append(_copied(tensor))
             return tensor
 
-        answered = _answered(network, question, tensors, {question.layer: keep}, targets, signs)
-        return (kept[0], *answered)
+        hooks = {question.layer: keep} if question.layer else {}
+        answered = _answered(network, question, tensors, hooks, targets, signs)
+        return (kept[0] if kept else None, *answered)
 
     return run
 
@@ -89,7 +92,7 @@ def forward_and_back(network: Network, question: Question) -> Callable:
             kept.append(_copied(moved))
             return moved
 
-        values, *rest = _answered(network, question, tensors, {question.layer: shift}, targets, signs)
+        values, *rest = _answered(network, question, tensors, {str(question.layer): shift}, targets, signs)
         return ops.sum(values, axis=1), (kept[0], values, *rest)
 
     def run(zeros: Any, targets: Any, signs: Any, *tensors: Any) -> tuple:
@@ -112,7 +115,7 @@ def image_gradients(network: Network, question: Question) -> Callable:
         return ops.sum(_answered(network, question, tensors, {}, targets, signs)[0], axis=1), ()
 
     def run(*arguments: Any) -> Any:
-        return ops.cast(backend.current().gradients(scored)(*arguments)[-1], "float32")
+        return ops.cast(backend.current().gradients(scored, question.relu)(*arguments)[-1], "float32")
 
     return run
 
@@ -134,7 +137,7 @@ def scores_with(network: Network, question: Question) -> Callable:
         def replace(tensor: Any) -> Any:
             return ops.copy(ops.cast(features, tensor.dtype))  # what follows may work in place
 
-        return _answered(network, question, tensors, {question.layer: replace}, targets, signs)[0]
+        return _answered(network, question, tensors, {str(question.layer): replace}, targets, signs)[0]
 
     return run
 

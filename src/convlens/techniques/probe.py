@@ -1,5 +1,6 @@
 """What a heatmap method may ask of a network."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -39,6 +40,8 @@ class ClassProbe:
 
     Attributes:
         notes: what the method says of its maps, a line each.
+        max_input_gradient: the largest in size of all gradients by the images so far, (targets, batch); None before
+            the first.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class ClassProbe:
         self._signs = np.tile(np.array([target.sign for target in aimed], "float32"), (self._batch, 1))
         self._tensors = network.tensors(arrays)
         self.notes: list[str] = []
+        self.max_input_gradient: np.ndarray | None = None
 
     @property
     def features(self) -> Any:
@@ -91,13 +95,44 @@ class ClassProbe:
         self._needs(IMAGE)
         return self._tensors[self._network.image_input]
 
-    def input_gradients(self) -> Any:
-        """dy/dx for each target's score by the images, (targets, batch, height, width, channels)."""
+    def input_gradients(self, relu: str | None = None) -> Any:
+        """dy/dx for each target's score by the images, (targets, batch, height, width, channels).
+
+        Args:
+            relu: as for `gradients_at`.
+        """
+        return self.gradients_at(self._tensors[self._network.image_input], relu=relu)
+
+    def gradients_at(self, inputs: Any, images: np.ndarray | None = None, relu: str | None = None) -> Any:
+        """dy/dx for each target's score at changed images, (targets, n, height, width, channels).
+
+        Args:
+            inputs: (n, height, width, channels), as the network takes them.
+            images: as for `scores`.
+            relu: how ReLUs pass gradients back: None for as they do, or a rule of `backend.RELU_RULES`.
+
+        Raises:
+            ModelError: there is no ReLU whose gradient can be changed so, or one whose cannot.
+        """
         self._needs(GRADIENTS)
-        self._compute.check()
-        others = list(self._tensors)
-        image = others.pop(self._network.image_input)
-        return self._compiled(class_passes.image_gradients)(image, *self._aimed(np.arange(self._batch)), *others)
+
+        def run(part: slice, rows: np.ndarray) -> Any:
+            others = self._rows(rows)
+            others.pop(self._network.image_input)
+            gradients = self._compiled(class_passes.image_gradients, relu)(inputs[part], *self._aimed(rows), *others)
+            self._note_size(gradients, rows)
+            return gradients
+
+        return self._in_parts(run, images)
+
+    def _note_size(self, gradients: Any, images: np.ndarray) -> None:
+        from keras import ops
+
+        (sizes,) = numpy_arrays(ops.max(ops.abs(gradients), axis=(2, 3, 4)))
+        if self.max_input_gradient is None:
+            self.max_input_gradient = np.zeros((self._question.count, self._batch), "float32")
+        for column, image in enumerate(images):
+            self.max_input_gradient[:, image] = np.maximum(self.max_input_gradient[:, image], sizes[:, column])
 
     def scores(self, inputs: Any, images: np.ndarray | None = None) -> Any:
         """The targets' scores of changed images, (targets, n), by forward passes.
@@ -107,11 +142,13 @@ class ClassProbe:
             images: int (n,), which image each is a variant of: its targets, and its further inputs, hold for it. The
                 images in their order by default.
         """
+        self._needs(FORWARD_PASSES)
 
         def run(part: slice, rows: np.ndarray) -> Any:
             tensors = self._rows(rows)
             tensors[self._network.image_input] = inputs[part]
-            return self._compiled(class_passes.scores)(*self._aimed(rows), *tensors)
+            with backend.current().forward_only():
+                return self._compiled(class_passes.scores)(*self._aimed(rows), *tensors)
 
         return self._in_parts(run, images)
 
@@ -122,9 +159,11 @@ class ClassProbe:
             features: (n, height, width, channels).
             images: as for `scores`.
         """
+        self._needs(FORWARD_PASSES)
 
         def run(part: slice, rows: np.ndarray) -> Any:
-            return self._compiled(class_passes.scores_with)(features[part], *self._aimed(rows), *self._rows(rows))
+            with backend.current().forward_only():
+                return self._compiled(class_passes.scores_with)(features[part], *self._aimed(rows), *self._rows(rows))
 
         return self._in_parts(run, images)
 
@@ -160,15 +199,41 @@ class ClassProbe:
             parts.append(scored(images, channel)[:, : part.stop - part.start])
         return ops.reshape(ops.concatenate(parts, axis=1), (self._question.count, self._batch, channels))
 
+    def sum_of_variants(self, count: int, terms: Callable[[np.ndarray, np.ndarray], tuple[Any, ...]]) -> list[Any]:
+        """Sums over as many variants of each image, each sum (targets, batch, ...).
+
+        Only as many variants exist at a time as fit the memory budget, and each image's sum holds none of another's.
+
+        Args:
+            count: variants of an image.
+            terms: from the numbers of n images and of n variants, int (n,) each, to the terms, (targets, n, ...) each.
+        """
+        from keras import ops
+
+        parts = math.ceil(count / max(min(self._at_once // self._batch, count), 1))
+        each = math.ceil(count / parts)
+        images, sums = np.repeat(np.arange(self._batch), each), None
+        for part in chunks(count, each):
+            numbers = np.arange(part.start, part.start + each)  # the last are filled up: one shape, one trace
+            tensors = terms(images, np.tile(np.minimum(numbers, count - 1), self._batch))
+            kept = part.stop - part.start
+            folded = [
+                ops.sum(ops.reshape(one, (one.shape[0], self._batch, each, *one.shape[2:]))[:, :, :kept], axis=2)
+                for one in tensors
+            ]
+            sums = folded if sums is None else [one + other for one, other in zip(sums, folded, strict=True)]
+        return sums or []
+
     @cached_property
     def answer(self) -> Answer:
         """All that the one pass of the images gave."""
         self._compute.check()
         aimed = self._network.tensors([self._indices, self._signs])
-        if GRADIENTS not in self._method.needs:
+        layer = self._question.layer
+        if layer is None or GRADIENTS not in self._method.needs:
             features, *rest = self._compiled(class_passes.forward)(*aimed, *self._tensors)
             return Answer(None, None, features, *rest)
-        shape = self._network.observe(self._arrays).shapes[self._question.layer][1:]
+        shape = self._network.observe(self._arrays).shapes[layer][1:]
         (zeros,) = self._network.tensors([np.zeros((self._batch, *shape), "float32")])
         return Answer(*self._compiled(class_passes.forward_and_back)(zeros, *aimed, *self._tensors))
 
@@ -180,12 +245,12 @@ class ClassProbe:
         if what not in self._method.needs:
             raise RuntimeError(f"method {self._method.name} asks for {what}, which is not among its row's needs")
 
-    def _compiled(self, build: Callable[[Network, Question], Callable]) -> Callable:
-        question = self._question
+    def _compiled(self, build: Callable[[Network, Question], Callable], relu: str | None = None) -> Callable:
+        question = replace(self._question, relu=relu)
         if build not in (class_passes.forward, class_passes.forward_and_back):
             question = replace(question, given=True)  # by then they are known
         key = (build.__name__, question.layer, question.head.output, question.score, question.count, question.given)
-        return self._network.compiled(("probe", self._precision, *key), build(self._network, question))
+        return self._network.compiled(("probe", self._precision, relu, *key), build(self._network, question))
 
     @cached_property
     def _targets(self) -> np.ndarray:
@@ -203,13 +268,11 @@ class ClassProbe:
         return [ops.take(tensor, rows, axis=0) for tensor in self._tensors]
 
     def _in_parts(self, run: Callable[[slice, np.ndarray], Any], images: np.ndarray | None) -> Any:
-        """Forward passes of all variants, so many at a time as fit the memory budget."""
+        """Passes of all variants, so many at a time as fit the memory budget."""
         from keras import ops
 
-        self._needs(FORWARD_PASSES)
         rows, parts = np.arange(self._batch) if images is None else np.asarray(images), []
         for part in chunks(len(rows), self._at_once):
             self._compute.check()
-            with backend.current().forward_only():
-                parts.append(run(part, rows[part]))
+            parts.append(run(part, rows[part]))
         return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=1)

@@ -188,6 +188,49 @@ def _seed(seed: int) -> int:
     return int(seed)
 
 
+@dataclass(frozen=True)
+class AttributionRequest(Request):
+    """What `convlens.attribution` is asked for; a parameter that is None has the method's own default."""
+
+    technique: ClassVar[str] = "attribution"
+    targets: Sequence[int | str] | None = None
+    method: str = "integrated-gradients"
+    baselines: str | Sequence[str] | None = None
+    steps: int | None = None
+    rule: str | None = None
+    samples: int | None = None
+    noise: float | None = None
+    patch: int | None = None
+    stride: int | None = None
+    segments: int | None = None
+    layer: str | None = None
+    seed: int = 0
+    score: str = "logit"
+    top: int | None = None
+    output: int | str = 0
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.targets is not None and self.top is not None:
+            raise OptionError("give target or top, not both")
+        if self.targets is not None:
+            self._set(targets=tuple(each if isinstance(each, str) else int(each) for each in self.targets))
+        if self.baselines is not None:
+            self._set(baselines=(self.baselines,) if isinstance(self.baselines, str) else tuple(self.baselines))
+        for name in ("steps", "samples", "patch", "stride", "segments"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | np.integer) and value >= 1):
+                raise OptionError(f"{name} {value!r}: expected a whole number, at least 1")
+            self._set(**{name: None if value is None else int(value)})
+        if self.noise is not None and not (np.isfinite(self.noise) and self.noise >= 0):
+            raise OptionError(f"noise {self.noise}: expected a share of the image's range, at least 0")
+        if self.seed < 0:
+            raise OptionError(f"seed {self.seed}: expected at least 0")
+        self._set(noise=None if self.noise is None else float(self.noise), seed=int(self.seed))
+        self._set(output=self.output if isinstance(self.output, str) else int(self.output))
+        self._set(top=None if self.top is None else int(self.top))
+
+
 def _indices(filters: Iterable[int] | str | int | None) -> tuple[int, ...] | str | None:
     """Filters as indices in a tuple, or as the text that they were given in."""
     if filters is None or isinstance(filters, str):

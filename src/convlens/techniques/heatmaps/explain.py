@@ -146,7 +146,7 @@ def planned(network: Network, request: HeatmapRequest) -> Plan:
     method, precision = find_method(request.method), precision_of(network, request.precision)
     head = network.head(request.output)
     network.untrained.check(network, output=head.output)
-    score = _score(network, head, method, request.score)
+    score = score_of(network, head, method, request.score)
     count = len(request.targets) if request.targets is not None else 1 if request.top is None else request.top
     targets = find_targets(network, head, request.targets, count)
     layer = spatial_layer(network, request.layer)
@@ -194,7 +194,7 @@ def _heatmap(
             _status(network, plan, [array[image : image + 1] for array in arrays], explained, number, image)
             for image in range(len(chosen))
         ),
-        contrast=tuple(_contrast(head, explained.scores[i], index) for i, index in enumerate(chosen)),
+        contrast=tuple(contrast_of(head, explained.scores[i], index) for i, index in enumerate(chosen)),
         direction=targets[number].direction if targets is not None else None,
         **shared,
     )
@@ -235,7 +235,7 @@ def spatial_layer(network: Network, name: str | None) -> str:
     return layer.path
 
 
-def _score(network: Network, head: Head, method: Method, asked: str) -> str:
+def score_of(network: Network, head: Head, method: Method, asked: str) -> str:
     """Which score is explained.
 
     Raises:
@@ -254,7 +254,7 @@ def _score(network: Network, head: Head, method: Method, asked: str) -> str:
     return score
 
 
-def _contrast(head: Head, scores: np.ndarray, index: int) -> dict[str, float | int | str] | None:
+def contrast_of(head: Head, scores: np.ndarray, index: int) -> dict[str, float | int | str] | None:
     """The likeliest other class, and how much likelier than it the class is; None of an output without classes."""
     if len(scores) < 2 or not head.has_classes:
         return None
