@@ -136,7 +136,10 @@ def test_report_makes_a_page_of_everything(
         (["heatmap", "{model}", "{photo}", "--score", "odds"], "unknown score"),
         (["heatmap", "{model}", "{photo}", "--method", "magic"], "unknown method"),
         (["heatmap", "{model}", "{photo}", "--strength", "2"], "--strength"),
-        (["filters", "{model}", "-l", "late", "-f", "18"], "filter 18 is out of range: layer late has 18 filters, 0 to 17"),
+        (
+            ["filters", "{model}", "-l", "late", "-f", "18"],
+            "filter 18 is out of range: layer late has 18 filters, 0 to 17",
+        ),
         (["filters", "{model}", "-l", "late", "-f", "0:19"], "out of range"),
         (["filters", "{model}", "-l", "late", "-f", "x"], "expected indices and ranges"),
         (["filters", "{model}", "-l", "late", "--size", "3"], "cannot be computed on images of 3x3"),
