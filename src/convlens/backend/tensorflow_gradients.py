@@ -76,8 +76,8 @@ def _in_blocks(gradient: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     blocks = tf.concat(
         [tf.pad(turned, [[y, 1 - y], [x, 1 - x], [0, 0], [0, 0]]) for y in (0, 1) for x in (0, 1)], axis=-1
     )
-    tall, wide = (side // 2 for side in kernel.shape[:2])
-    padding: Any = [[0, 0], [tall, tall], [wide, wide], [0, 0]]
+    rows, columns = (side // 2 for side in kernel.shape[:2])
+    padding: Any = [[0, 0], [rows, rows], [columns, columns], [0, 0]]
     return tf.nn.depth_to_space(tf.nn.conv2d(gradient, blocks, strides=2, padding=padding), 2)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from convlens.network.inspected import Inspected
 
 BUDGET = 512 * 2**20  # bytes of activations held at the same time
-LARGEST = 32
+MOST_IMAGES = 32
 
 
 def image_bytes(network: Inspected, arrays: Sequence[np.ndarray] | None = None, until: str | None = None) -> int:
@@ -22,7 +22,7 @@ def image_bytes(network: Inspected, arrays: Sequence[np.ndarray] | None = None, 
 
 def images_at_once(network: Inspected, arrays: Sequence[np.ndarray]) -> int:
     """A batch size whose layer outputs fit the memory budget."""
-    return min(max(BUDGET // image_bytes(network, arrays), 1), LARGEST)
+    return min(max(BUDGET // image_bytes(network, arrays), 1), MOST_IMAGES)
 
 
 def chunks(total: int, size: int) -> Iterator[slice]:

@@ -115,8 +115,8 @@ def activation_grid(
 
 def with_bar(picture: Image.Image, low: float, high: float, colormap: str, least: int = 320) -> Image.Image:
     """A picture with a colour bar under it, marked "low" and "high" with the values they stand for."""
-    width, tall = max(picture.width, least), CAPTION + 26
-    page = Image.new("RGB", (width, picture.height + tall), (255, 255, 255))
+    width, below = max(picture.width, least), CAPTION + 26
+    page = Image.new("RGB", (width, picture.height + below), (255, 255, 255))
     page.paste(picture, (0, 0))
     words = [f"low {low:.4g}", f"high {high:.4g}"]
     left = int(font(CAPTION).getlength(words[0])) + 10

@@ -44,15 +44,15 @@ def overlay(
 def noted(picture: Image.Image, words: str) -> Image.Image:
     """A picture with a bar of text at its lower edge, or a thin bare one where text would cover half of it."""
     picture = picture.copy()
-    lines, size, tall = [], CAPTION, max(picture.height // 8, 1)
+    lines, size, height = [], CAPTION, max(picture.height // 8, 1)
     for smaller in range(CAPTION, SMALLEST - 1, -1):
         fitting = wrap(words, smaller, max(picture.width - 8, 8))
         if len(fitting) * (smaller + 4) + 8 <= picture.height // 2:
-            lines, size, tall = fitting, smaller, len(fitting) * (smaller + 4) + 8
+            lines, size, height = fitting, smaller, len(fitting) * (smaller + 4) + 8
             break
-    picture.paste(Image.new("RGB", (picture.width, tall), (30, 30, 30)), (0, picture.height - tall))
+    picture.paste(Image.new("RGB", (picture.width, height), (30, 30, 30)), (0, picture.height - height))
     for number, line in enumerate(lines):
-        write(picture, (4, picture.height - tall + 3 + number * (size + 4)), line, size, (255, 255, 255))
+        write(picture, (4, picture.height - height + 3 + number * (size + 4)), line, size, (255, 255, 255))
     return picture
 
 

@@ -14,7 +14,7 @@ from convlens.network.layers import StopForward
 # sides in pixels of the inputs that published networks take, the commonest first
 SIDES = (224, 32, 28, 64, 96, 128, 100, 227, 299, 256, 150, 48, 112, 160, 384, 512)
 ROUND = (100, 50, 32, 20, 16, 10, 8, 5, 4, 2, 1)  # where none of those fits, the roundest multiple
-LARGEST = 1024  # pixels a side that are tried
+LARGEST_SIDE = 1024  # pixels a side that are tried
 BATCH = 2  # images of a trial: one alone loses its axis where a module squeezes
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 
@@ -186,7 +186,7 @@ class Trials:
         for features in dict.fromkeys([*watch.features, *later, *linear]):
             low = self._first(lambda side, f=features: self._flat(side, watch) >= f)
             high = self._first(lambda side, f=features: self._flat(side, watch) > f) - 1
-            if low > min(high, LARGEST) or self._flat(low, watch) != features:
+            if low > min(high, LARGEST_SIDE) or self._flat(low, watch) != features:
                 continue
             side = likeliest(low, high)
             if self.problem((side, side)) is None:
@@ -199,10 +199,10 @@ class Trials:
         return watch.flat if watch.spatial >= reference.spatial else 0
 
     def _first(self, holds: Callable[[int], bool]) -> int:
-        """The smallest side of which something holds that holds of all larger ones too; LARGEST + 1 where none is."""
+        """The smallest side of which something holds that holds of all larger ones too; beyond the largest where none is."""
         low, high = 1, SIDES[0]
         if not holds(high):
-            low, high = high + 1, LARGEST + 1
+            low, high = high + 1, LARGEST_SIDE + 1
         while low < high:
             middle = (low + high) // 2
             if holds(middle):
