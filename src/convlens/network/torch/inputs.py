@@ -199,7 +199,7 @@ class Trials:
         return watch.flat if watch.spatial >= reference.spatial else 0
 
     def _first(self, holds: Callable[[int], bool]) -> int:
-        """The smallest side of which something holds that holds of all larger ones too; beyond the largest where none is."""
+        """The smallest side of which something holds that holds of all larger too; beyond LARGEST_SIDE if none is."""
         low, high = 1, SIDES[0]
         if not holds(high):
             low, high = high + 1, LARGEST_SIDE + 1
