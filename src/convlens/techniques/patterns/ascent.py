@@ -102,9 +102,18 @@ def ascent_step(
         _, values, each = backend.current().gradients(measured)(latents)
         gradients = each[0]  # of the one number that was differentiated
         moved, state = optimizer.step(latents, gradients, sizes, state)
-        return moved, values, ops.max(ops.abs(gradients), axis=tuple(range(1, len(latents.shape)))), *state
+        return moved, values, _largest(gradients), *state
 
     return step
+
+
+def _largest(gradients: Any) -> Any:
+    """The largest absolute value of each row, NaN where one is not finite: XLA's own maximum may pass over a NaN."""
+    from keras import ops
+
+    axes = tuple(range(1, len(gradients.shape)))
+    finite: Any = ops.all(ops.isfinite(gradients), axis=axes)
+    return ops.where(finite, ops.max(ops.abs(gradients), axis=axes), float("nan"))
 
 
 def _split(tensors: Sequence[Any], counts: Sequence[int]) -> list[Sequence[Any]]:
